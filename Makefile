@@ -1,0 +1,48 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export ACKBOX_HOME ?= $(CURDIR)/.ackbox
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down clean test lint generate lock bench
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install everything into .venv (the other targets do it themselves)
+	@hack/setup
+
+demo: setup ## Start ackbox, make a cluster with nodes and a Service, and curl it
+	@hack/demo
+
+up: setup ## Start the management cluster and ackbox
+	@ackbox up
+
+down: setup ## Stop everything, keep all state
+	@ackbox down
+
+clean: ## Stop everything and remove all state and .venv
+	@if [ -x .venv/bin/ackbox ]; then .venv/bin/ackbox clean; fi
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info operator/*.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+test: setup ## Run every test; PYTEST_ARGS are handed on
+	@pytest $(PYTEST_ARGS)
+
+lint: setup ## Check style, types, import order and generated files
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
+	@python -m ackbox.generate --check
+
+generate: setup ## Write crds/ and, when the dependencies changed, the lock file
+	@python -m ackbox.generate
+
+lock: setup ## Pin the newest versions of all dependencies
+	@python -m ackbox.generate --upgrade-lock
+
+bench: setup ## Measure nodes/s beside bare KWOK; prints a table
+	@python -m benchmarks.nodes
