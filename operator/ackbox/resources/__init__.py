@@ -1,0 +1,47 @@
+"""The custom resources: one pydantic model a kind, the one source of its schema. No I/O, no rules of the cloud."""
+
+from ackbox.resources.base import Kind, Resource
+from ackbox.resources.cloudquota import CLOUD_QUOTA, CloudQuota
+from ackbox.resources.instance import INSTANCE, Instance
+from ackbox.resources.listener import LISTENER, Listener
+from ackbox.resources.loadbalancer import SERVICE_LOAD_BALANCER, ServiceLoadBalancer
+from ackbox.resources.managedcluster import MANAGED_CLUSTER, ManagedCluster
+from ackbox.resources.network import ROUTE_TABLE, VPC, RouteTable, Vpc
+from ackbox.resources.nodepool import NODE_POOL, NodePool
+from ackbox.resources.servergroup import SERVER_GROUP, ServerGroup
+
+__all__ = [
+    "CLOUD_QUOTA",
+    "INSTANCE",
+    "LISTENER",
+    "MANAGED_CLUSTER",
+    "NODE_POOL",
+    "RESOURCES",
+    "ROUTE_TABLE",
+    "SERVER_GROUP",
+    "SERVICE_LOAD_BALANCER",
+    "VPC",
+    "CloudQuota",
+    "Instance",
+    "Kind",
+    "Listener",
+    "ManagedCluster",
+    "NodePool",
+    "Resource",
+    "RouteTable",
+    "ServerGroup",
+    "ServiceLoadBalancer",
+    "Vpc",
+]
+
+RESOURCES: tuple[type[Resource], ...] = (
+    CloudQuota,
+    Instance,
+    Listener,
+    ManagedCluster,
+    NodePool,
+    RouteTable,
+    ServerGroup,
+    ServiceLoadBalancer,
+    Vpc,
+)

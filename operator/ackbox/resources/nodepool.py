@@ -1,0 +1,127 @@
+"""NodePool: an ACK node pool and its ESS scaling group. Field names follow CreateClusterNodePool."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ackbox.resources.base import (
+    AGE_COLUMN,
+    READY_COLUMN,
+    REASON_COLUMN,
+    Column,
+    Model,
+    Resource,
+    Scale,
+    Status,
+    Tag,
+    ackbox_kind,
+    immutable,
+    keyed,
+)
+
+NODE_POOL = ackbox_kind("nodepools", "NodePool")
+
+
+class NodePoolPhase(StrEnum):
+    """ACK's own state words."""
+
+    INITIAL = "initial"
+    ACTIVE = "active"
+    SCALING = "scaling"
+    REMOVING = "removing"
+    DELETING = "deleting"
+
+
+class ScalingGroup(Model):
+    """The machines: how many, of which type, where."""
+
+    desired_size: Annotated[int, Field(ge=0, le=5000)] = 0
+    instance_types: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10)]
+    vswitch_ids: Annotated[list[str], Field(min_length=1, max_length=8)]
+    instance_charge_type: Literal["PostPaid", "PrePaid"] = "PostPaid"
+    spot_strategy: Literal["NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"] = "NoSpot"
+    multi_az_policy: Literal["PRIORITY", "COST_OPTIMIZED", "BALANCE"] = "PRIORITY"
+    system_disk_category: str | None = None
+    system_disk_size: Annotated[int, Field(ge=20, le=2048)] | None = None
+    security_group_ids: Annotated[list[str], Field(max_length=5)] = []
+    tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
+
+
+class Taint(Model):
+    """A Node taint."""
+
+    key: str
+    value: str = ""
+    effect: Literal["NoSchedule", "NoExecute", "PreferNoSchedule"]
+
+
+class Label(Model):
+    """A Node label."""
+
+    key: str
+    value: str = ""
+
+
+class KubernetesConfig(Model):
+    """What the nodes carry in Kubernetes."""
+
+    labels: Annotated[list[Label], keyed("key", max_length=64)] = []
+    taints: Annotated[list[Taint], keyed("key", "effect", max_length=64)] = []
+    runtime: str = "containerd"
+    unschedulable: bool = False
+
+
+class Management(Model):
+    """Managed node pool settings."""
+
+    enable: bool = False
+    auto_repair: bool = False
+
+
+class Emulation(Model):
+    """How the emulated machines behave; the cloud has no such fields."""
+
+    boot_delay_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+
+
+class NodePoolSpec(Model):
+    """What the user wants."""
+
+    cluster_id: Annotated[str, Field(min_length=1)]
+    scaling_group: ScalingGroup
+    kubernetes_config: KubernetesConfig = KubernetesConfig()
+    management: Management = Management()
+    emulation: Emulation = Emulation()
+
+
+class NodePoolStatus(Status):
+    """What ackbox made of it."""
+
+    nodepool_id: str | None = None
+    total_nodes: int | None = None
+    serving_nodes: int | None = None
+
+
+class NodePool(Resource):
+    """An ACK node pool."""
+
+    KIND: ClassVar = NODE_POOL
+    SHORT_NAMES: ClassVar = ("np",)
+    COLUMNS: ClassVar = (
+        Column("Cluster", ".spec.clusterId"),
+        Column("State", ".status.phase"),
+        READY_COLUMN,
+        Column("Desired", ".spec.scalingGroup.desiredSize", "integer"),
+        Column("Total", ".status.totalNodes", "integer"),
+        Column("Serving", ".status.servingNodes", "integer"),
+        Column("Types", ".spec.scalingGroup.instanceTypes", priority=1),
+        Column("NodePool-ID", ".status.nodepoolId", priority=1),
+        REASON_COLUMN,
+        AGE_COLUMN,
+    )
+    RULES: ClassVar = (immutable("clusterId"),)
+    SCALE: ClassVar = Scale(".spec.scalingGroup.desiredSize", ".status.totalNodes")
+
+    spec: NodePoolSpec
+    status: NodePoolStatus = NodePoolStatus()
