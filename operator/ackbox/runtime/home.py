@@ -1,0 +1,162 @@
+"""The folder of one ackbox, its loopback range and its sockets.
+
+- state.json: the range and the socket folder, chosen once
+- kubeconfig: admin of the management cluster
+- bin/: kubectl, for the user's PATH
+- pki/, etcd/: certificates and data of the management plane
+- clusters/<id>/: a workload control plane
+- conf.d/, logs/: supervisor's program files, a log of every program
+- run/: unix sockets (elsewhere when the path is too long for one)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from ackbox.runtime import loopback
+from ackbox.runtime.errors import HomeProblem
+from ackbox.runtime.files import private_folder, write_private
+
+DEFAULT_HOME = ".ackbox"
+
+# A unix socket's path holds 107 bytes. The longest of ours is the one supervisord binds before it renames it:
+# "/supervisor.sock.<pid>".
+MAX_RUN_PATH = 107 - len("/supervisor.sock.4194304")
+
+FOLDERS = ("bin", "pki", "clusters", "conf.d", "logs", "failpoints")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A prepared home.
+
+    Attributes:
+        path: absolute path of the folder.
+        loopback: the /16 of 127/8 that this home alone uses on this machine.
+        run: folder of the unix sockets.
+    """
+
+    path: Path
+    loopback: IPv4Network
+    run: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of the management cluster's admin."""
+        return self.path / "kubeconfig"
+
+    @property
+    def bin(self) -> Path:
+        """Links to the command-line tools that go with this home, for the user's PATH."""
+        return self.path / "bin"
+
+    @property
+    def pki(self) -> Path:
+        """Certificates of the management plane."""
+        return self.path / "pki"
+
+    @property
+    def clusters(self) -> Path:
+        """One folder a workload control plane."""
+        return self.path / "clusters"
+
+    @property
+    def programs(self) -> Path:
+        """Supervisor's program files."""
+        return self.path / "conf.d"
+
+    @property
+    def logs(self) -> Path:
+        """One log a program."""
+        return self.path / "logs"
+
+    @property
+    def management_address(self) -> IPv4Address:
+        """Where the management plane listens."""
+        return self.loopback[1]
+
+    @property
+    def workload_etcd_address(self) -> IPv4Address:
+        """Where the etcd of all workload clusters listens."""
+        return self.loopback[2]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process of ackbox is told (`ackbox.kube.settings`)."""
+        return {
+            "ACKBOX_HOME": str(self.path),
+            "ACKBOX_KUBECONFIG": str(self.kubeconfig),
+            "ACKBOX_LOOPBACK": str(self.loopback),
+            "ACKBOX_RUN": str(self.run),
+        }
+
+
+def home_path() -> Path:
+    """`ACKBOX_HOME`, or `.ackbox` in the working directory."""
+    return Path(os.environ.get("ACKBOX_HOME") or DEFAULT_HOME).absolute()
+
+
+def prepare(path: Path) -> Home:
+    """Open a home, making it on the first call.
+
+    Raises:
+        HomeProblem: the folder holds something else, or no loopback range is free.
+    """
+    state_file = path / "state.json"
+    if not state_file.exists():
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise HomeProblem(f"{path} holds files that are not ackbox's; choose another folder with ACKBOX_HOME")
+        private_folder(path)
+        run = _run_folder(path)
+        network = loopback.claim(path)
+        state = {"loopback": str(network), "run": str(run)}
+        write_private(state_file, json.dumps(state, indent=2) + "\n")
+    home = load(path)
+    loopback.confirm(path, home.loopback)
+    for folder in (*(home.path / name for name in FOLDERS), home.run):
+        _own_folder(folder)
+    return home
+
+
+def load(path: Path) -> Home:
+    """Open a home that is there.
+
+    Raises:
+        HomeProblem: there is none.
+    """
+    try:
+        state = json.loads((path / "state.json").read_text())
+    except FileNotFoundError:
+        raise HomeProblem(f"there is no ackbox in {path}; start one with `ackbox up`") from None
+    return Home(path, IPv4Network(state["loopback"]), Path(state["run"]))
+
+
+def remove(home: Home) -> None:
+    """Delete the home with everything in it, its socket folder and its claim on the loopback range."""
+    if home.run.exists():
+        shutil.rmtree(home.run)
+    shutil.rmtree(home.path)
+    loopback.release(home.path, home.loopback)
+
+
+def _run_folder(path: Path) -> Path:
+    run = path / "run"
+    if len(os.fsencode(run)) <= MAX_RUN_PATH:
+        return run
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"ackbox-{os.getuid()}-{digest}"
+
+
+def _own_folder(path: Path) -> None:
+    """Make a folder that nobody else can enter. In a shared temp folder somebody else may have been there first."""
+    private_folder(path)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise HomeProblem(f"{path} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
+    path.chmod(0o700)

@@ -1,0 +1,105 @@
+"""Which /16 of 127/8 belongs to which home: homes on one machine never share an address.
+
+The claims of a user are files `<cache>/homes/<X>` that hold the path of the home using 127.X.0.0/16. Where the search
+begins is derived from the path, so homes of different users are unlikely to meet; a busy port is looked for as well.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import socket
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from ackbox.runtime.cache import cache_folder
+from ackbox.runtime.errors import HomeProblem
+from ackbox.runtime.files import locked, private_folder
+
+# 127.0 is the machine's own, and the next few are those people use by hand.
+FIRST, LAST = 16, 250
+API_PORT = 6443
+
+
+def claim(home: Path) -> IPv4Network:
+    """Take a free range for a home.
+
+    Raises:
+        HomeProblem: none is free.
+    """
+    count = LAST - FIRST + 1
+    start = int.from_bytes(hashlib.sha256(os.fsencode(home)).digest()[:4]) % count
+    with locked(_claims() / ".lock"):
+        for step in range(count):
+            number = FIRST + (start + step) % count
+            network = _network(number)
+            if _owner(network) in (None, home) and not _busy(network):
+                _write(network, home)
+                return network
+    raise HomeProblem(f"all {count} loopback ranges are taken; `ackbox clean` frees that of a home no longer needed")
+
+
+def confirm(home: Path, network: IPv4Network) -> None:
+    """Make sure that the claim of a home still stands, taking it again if its file is gone.
+
+    Raises:
+        HomeProblem: another home has taken the range meanwhile.
+    """
+    with locked(_claims() / ".lock"):
+        owner = _owner(network)
+        if owner not in (None, home):
+            raise HomeProblem(f"{network} is used by the home {owner} too; run `ackbox clean` for one of the two")
+        if owner is None:
+            _write(network, home)
+
+
+def release(home: Path, network: IPv4Network) -> None:
+    """Give the range back."""
+    with locked(_claims() / ".lock"):
+        claim_file = _file(network)
+        if claim_file.exists() and Path(claim_file.read_text().strip()) == home:
+            claim_file.unlink()
+
+
+def _claims() -> Path:
+    return private_folder(cache_folder() / "homes")
+
+
+def _network(number: int) -> IPv4Network:
+    return IPv4Network(f"127.{number}.0.0/16")
+
+
+def _file(network: IPv4Network) -> Path:
+    return _claims() / str(network.network_address.packed[1])
+
+
+def _owner(network: IPv4Network) -> Path | None:
+    """The home that holds a claim; a claim whose home is gone, or uses another range, is nobody's."""
+    try:
+        home = Path(_file(network).read_text().strip())
+    except FileNotFoundError:
+        return None
+    if not home.is_dir():
+        return None
+    try:
+        state = json.loads((home / "state.json").read_text())
+    except FileNotFoundError:
+        return home  # being set up at this moment
+    return home if state.get("loopback") == str(network) else None
+
+
+def _write(network: IPv4Network, home: Path) -> None:
+    claim_file = _file(network)
+    claim_file.unlink(missing_ok=True)
+    with claim_file.open("x") as file:
+        file.write(f"{home}\n")
+
+
+def _busy(network: IPv4Network) -> bool:
+    """Whether somebody, maybe another user's ackbox, listens on the address of the management plane."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((str(network[1]), API_PORT))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False

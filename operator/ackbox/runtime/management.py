@@ -1,0 +1,145 @@
+"""The programs of the management plane: its cluster, the etcd of the workload clusters, Envoy and ackbox's own."""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ackbox.runtime import envoy, tools
+from ackbox.runtime.binaries import locate
+from ackbox.runtime.certificates import Authority, KeyFiles, new_private_key
+from ackbox.runtime.files import private_folder, write_private
+from ackbox.runtime.home import Home
+from ackbox.runtime.kubernetes import (
+    ADMIN_GROUP,
+    API_SERVER_STOP_SECONDS,
+    ETCD_STOP_SECONDS,
+    ApiServer,
+    Etcd,
+    controller_manager,
+)
+from ackbox.runtime.programs import Group, Program, single
+from ackbox.runtime.progress import Progress
+
+SERVICE_CIDR = "10.96.0.0/16"
+
+ETCD, WORKLOAD_ETCD = "etcd", "etcd-workloads"
+API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
+ENVOY = "envoy"
+OWN_PROCESSES = ("operator", "ccm", "slb")
+
+STORES = (ETCD, WORKLOAD_ETCD)
+"""Stopped last, so that nobody loses its store while it still writes."""
+
+PRIORITIES = {ETCD: 10, WORKLOAD_ETCD: 10, API_SERVER: 20, CONTROLLER_MANAGER: 30, ENVOY: 40}
+OWN_PRIORITY = 900
+
+# No workload runs in the management cluster; these keep its objects in order.
+CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "clusterrole-aggregation-controller",
+    "resourcequota-controller",
+    "validatingadmissionpolicy-status-controller",
+)
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Paths of what the management plane runs."""
+
+    etcd: Path
+    api_server: Path
+    controller_manager: Path
+    envoy: Path
+    kubectl: Path
+
+
+async def find_binaries(progress: Progress) -> Binaries:
+    """Find everything that a home will run, workload clusters included, so that nothing is fetched later.
+
+    Raises:
+        BinaryMissing: something can't be had.
+    """
+    kubernetes = await locate(tools.kubernetes(tools.MANAGEMENT_MINOR), progress)
+    etcd = await locate(tools.etcd(), progress)
+    await locate(tools.kwok(), progress)
+    return Binaries(
+        etcd["etcd"],
+        kubernetes["kube-apiserver"],
+        kubernetes["kube-controller-manager"],
+        tools.envoy(),
+        kubernetes["kubectl"],
+    )
+
+
+class ManagementPlane:
+    """What runs in a home before any ManagedCluster is made."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    @cached_property
+    def etcd(self) -> Etcd:
+        """The store of the management cluster."""
+        return Etcd(self.home.management_address, private_folder(self.home.path / ETCD))
+
+    @cached_property
+    def workload_etcd(self) -> Etcd:
+        """The store of all workload clusters."""
+        return Etcd(self.home.workload_etcd_address, private_folder(self.home.path / WORKLOAD_ETCD))
+
+    @cached_property
+    def api_server(self) -> ApiServer:
+        """The API server of the management cluster."""
+        key = self.home.pki / "service-accounts.key"
+        if not key.is_file():
+            write_private(key, new_private_key())
+        authority = Authority(self.home.pki / "management")
+        return ApiServer(self.home.management_address, authority, key, SERVICE_CIDR, self.etcd)
+
+    @cached_property
+    def bootstrap_user(self) -> KeyFiles:
+        """For the first steps in a new cluster, where no binding exists yet. Never leaves ackbox."""
+        return self.api_server.identity("ackbox:bootstrap", "system:masters", file_name="bootstrap")
+
+    def write_kubeconfig(self) -> None:
+        """Write the administrator's kubeconfig."""
+        user = self.api_server.identity("ackbox:admin", ADMIN_GROUP, file_name="admin")
+        write_private(self.home.kubeconfig, self.api_server.kubeconfig(user))
+
+    def stores(self, binaries: Binaries) -> tuple[Group, ...]:
+        """The two etcds."""
+        commands = ((ETCD, self.etcd), (WORKLOAD_ETCD, self.workload_etcd))
+        return tuple(
+            _single(Program(name, etcd.command(binaries.etcd), stop_seconds=ETCD_STOP_SECONDS))
+            for name, etcd in commands
+        )
+
+    def cluster(self, binaries: Binaries) -> tuple[Group, ...]:
+        """The management cluster, and Envoy, which needs nothing of it."""
+        server = self.api_server.command(binaries.api_server)
+        envoy_config = self.home.path / "envoy.json"
+        write_private(envoy_config, envoy.bootstrap(self.home.run))
+        return (
+            _single(Program(API_SERVER, server, stop_seconds=API_SERVER_STOP_SECONDS)),
+            _single(self._controller_manager(binaries.controller_manager)),
+            _single(Program(ENVOY, envoy.command(binaries.envoy, envoy_config), files=(envoy_config,))),
+        )
+
+    def own(self) -> tuple[Group, ...]:
+        """The processes of ackbox itself."""
+        return tuple(_single(Program(name, (sys.executable, "-m", "ackbox.cli", name))) for name in OWN_PROCESSES)
+
+    def _controller_manager(self, binary: Path) -> Program:
+        config = self.home.pki / "controller-manager.kubeconfig"
+        user = self.api_server.identity("system:kube-controller-manager")
+        write_private(config, self.api_server.kubeconfig(user))
+        command = controller_manager(binary, config, self.api_server, CONTROLLERS, {})
+        return Program(CONTROLLER_MANAGER, command, files=(config,))
+
+
+def _single(program: Program) -> Group:
+    return single(program, PRIORITIES.get(program.name, OWN_PRIORITY))

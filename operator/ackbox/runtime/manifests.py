@@ -1,0 +1,73 @@
+"""Applies YAML files to an API server."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ackbox.kube.client import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, Client
+from ackbox.resources import Kind
+from ackbox.runtime.probe import wait_until
+
+FIELD_MANAGER = "ackbox"
+ESTABLISHED_SECONDS = 30.0
+
+_ADMISSION, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
+KINDS = {
+    (kind.api_version, kind.kind): kind
+    for kind in (
+        CUSTOM_RESOURCE_DEFINITION,
+        NAMESPACE,
+        CONFIG_MAP,
+        Kind(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False),
+        Kind(
+            _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+        ),
+        Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
+        Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+        Kind(_RBAC, "v1", "roles", "Role"),
+        Kind(_RBAC, "v1", "rolebindings", "RoleBinding"),
+    )
+}
+
+
+def documents(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Every object in some YAML files."""
+    for path in paths:
+        yield from (document for document in yaml.safe_load_all(path.read_text()) if document)
+
+
+async def apply(client: Client, objects: Iterable[dict[str, Any]]) -> None:
+    """Apply objects by server-side apply, CustomResourceDefinitions first; returns when these are served.
+
+    Raises:
+        ApiError: the API server refuses one.
+        RuntimeProblem: a definition is not served in time.
+    """
+    pending = list(objects)
+    definitions = [each for each in pending if each["kind"] == CUSTOM_RESOURCE_DEFINITION.kind]
+    for each in definitions:
+        await _apply(client, each)
+    for each in definitions:
+        name = each["metadata"]["name"]
+        await wait_until(partial(_established, client, name), ESTABLISHED_SECONDS, partial(_not_served, name))
+    for each in pending:
+        if each not in definitions:
+            await _apply(client, each)
+
+
+async def _apply(client: Client, body: dict[str, Any]) -> None:
+    kind = KINDS[body["apiVersion"], body["kind"]]
+    await client.apply(kind, body, FIELD_MANAGER, body["metadata"].get("namespace"))
+
+
+async def _established(client: Client, name: str) -> bool:
+    definition = await client.get(CUSTOM_RESOURCE_DEFINITION, name)
+    conditions = definition.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+
+def _not_served(name: str) -> str:
+    return f"the API server does not serve {name}"
