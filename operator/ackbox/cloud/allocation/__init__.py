@@ -1,0 +1,1 @@
+"""What is scarce and handed out once: ids, vSwitch addresses, pod CIDRs, loopback addresses, quota."""

@@ -1,0 +1,61 @@
+"""Cloud ids. Those of user-made objects follow from the object's uid, so giving one twice gives the same one."""
+
+import hashlib
+import secrets
+import string
+
+INSTANCE_PREFIX = "i-"
+"""What the ids of machines begin with; reservations of other things don't."""
+
+ALPHABET = string.digits + string.ascii_lowercase
+
+
+def _base36(number: int, length: int) -> str:
+    letters = []
+    for _ in range(length):
+        number, index = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[index])
+    return "".join(letters)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _named(prefix: str, *parts: str) -> str:
+    return f"{prefix}-{_base36(int.from_bytes(_digest(prefix, *parts)), 20)}"
+
+
+def cluster_id(uid: str) -> str:
+    """`c` and 32 hexadecimal digits."""
+    return f"c{_digest('cluster', uid).hex()[:32]}"
+
+
+def node_pool_id(uid: str) -> str:
+    """`np` and 32 hexadecimal digits."""
+    return f"np{_digest('nodepool', uid).hex()[:32]}"
+
+
+def vpc_id(uid: str) -> str:
+    """`vpc-` and 20 characters."""
+    return _named("vpc", uid)
+
+
+def v_switch_id(vpc_uid: str, name: str) -> str:
+    """`vsw-` and 20 characters, of a vSwitch by its name."""
+    return _named("vsw", vpc_uid, name)
+
+
+def route_table_id(uid: str) -> str:
+    """`vtb-` and 20 characters."""
+    return _named("vtb", uid)
+
+
+def load_balancer_id(uid: str) -> str:
+    """`lb-` and 20 characters."""
+    return _named("lb", uid)
+
+
+def new_instance_id() -> str:
+    """`i-` and 20 random characters."""
+    return INSTANCE_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(20))

@@ -1,0 +1,1 @@
+"""ManagedClusters: managed ones with a control plane that ackbox runs, and registered ones."""

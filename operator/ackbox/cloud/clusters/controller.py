@@ -1,0 +1,234 @@
+"""Takes clusters through their states."""
+
+import asyncio
+
+from ackbox.catalog.quotas import QuotaName
+from ackbox.cloud.allocation import ids
+from ackbox.cloud.allocation.loopback import AddressesExhausted
+from ackbox.cloud.allocation.quota import Seats, refusal
+from ackbox.cloud.clusters import registered
+from ackbox.cloud.clusters.deletion import remove_contents
+from ackbox.cloud.clusters.managed import ControlPlanes, ManagedClusters
+from ackbox.cloud.clusters.plan import problem, running_phase
+from ackbox.cloud.reconciling import (
+    Cloud,
+    Controller,
+    add_finalizer,
+    deleting,
+    is_ready,
+    paused,
+    remove_finalizers,
+    spec_changed,
+)
+from ackbox.cloud.world import label
+from ackbox.kube.cache import Key
+from ackbox.kube.client import Object
+from ackbox.kube.conditions import State, progressing, ready
+from ackbox.kube.refs import resolve
+from ackbox.resources import MANAGED_CLUSTER, ManagedCluster, Vpc
+from ackbox.resources.base import CLUSTER_LABEL, RESOURCE_FINALIZER
+from ackbox.resources.managedcluster import ClusterPhase
+from ackbox.runtime.errors import RuntimeProblem
+
+GATHER = 0.5
+"""Seconds in which changes of a cluster's machines are gathered before its size is written."""
+
+READY_POLL = 0.2
+"""Seconds between looks at a control plane that is starting."""
+
+WAITING_PERIOD = 3.0
+"""Seconds between looks at a registered cluster that isn't connected."""
+
+CHECK_PERIOD = 30.0
+"""Seconds between looks at one that is, and at control planes."""
+
+EXTERNAL = "ExternalKubernetes"
+
+
+class Clusters(Controller):
+    """Reconciles ManagedClusters."""
+
+    def __init__(self, cloud: Cloud, planes: ControlPlanes) -> None:
+        super().__init__(cloud, MANAGED_CLUSTER, "clusters", workers=8)
+        self._seats = Seats()
+        self._managed = ManagedClusters(cloud, planes)
+        self._checked: dict[str, float] = {}
+        world = cloud.world
+        world.clusters.subscribe(self._on_cluster)
+        world.vpcs.subscribe(self._on_shared)
+        world.cloud_quotas.subscribe(self._on_shared)
+        world.node_pools.subscribe(self._on_pool)
+        world.instances.subscribe(self._on_instance)
+        for cache in (world.load_balancers, world.listeners, world.server_groups):
+            cache.subscribe(self._on_part)
+
+    async def reconcile(self, key: Key) -> None:
+        """See `Controller.reconcile`."""
+        obj = self.cloud.world.clusters.get(*key)
+        if obj is None or paused(obj):
+            return
+        if deleting(obj):
+            await self._finish(obj)
+            return
+        obj = await add_finalizer(self.cloud.client, MANAGED_CLUSTER, obj, RESOURCE_FINALIZER)
+        cluster = ManagedCluster.model_validate(obj)
+        state = self._admit(cluster)
+        if state is not None:
+            phase = cluster.status.phase or ClusterPhase.INITIAL.value
+            if not cluster.status.cluster_id:
+                phase = (ClusterPhase.FAILED if state.stalled else ClusterPhase.INITIAL).value
+            await self.report(obj, {"phase": phase}, state, warn="Quota" in state.reason)
+            self.resync(key)
+        elif cluster.spec.cluster_type == EXTERNAL:
+            await self._watch_registered(obj, cluster)
+        else:
+            await self._run(obj, cluster)
+
+    def _admit(self, cluster: ManagedCluster) -> State | None:
+        """Why the cluster can't have its place; None when it can, or has it."""
+        namespace = cluster.metadata.namespace
+        every = [each for each in self.cloud.world.clusters.all(namespace) if _cluster_id(each)]
+        if cluster.spec.cluster_type != EXTERNAL:
+            found = resolve(self.cloud.world.vpcs, namespace, cluster.spec.vpc_id)
+            vpc = Vpc.model_validate({**found, "status": _without_allocations(found)}) if found else None
+            others = self.cloud.world.clusters_in(found) if found else []
+            neighbours = [
+                ManagedCluster.model_validate(each)
+                for each in others
+                if _cluster_id(each) and each["metadata"]["uid"] != cluster.metadata.uid
+            ]
+            wrong = problem(cluster, vpc, neighbours)
+            if wrong is not None:
+                return wrong
+        holders = {each["metadata"]["uid"] for each in every}
+        limit = self.cloud.quotas.limit(namespace, QuotaName.CLUSTERS)
+        if self._seats.take(namespace, cluster.metadata.uid, holders, limit):
+            return None
+        return progressing(*refusal(QuotaName.CLUSTERS, len(holders), limit))
+
+    async def _run(self, obj: Object, cluster: ManagedCluster) -> None:
+        cluster_id = ids.cluster_id(cluster.metadata.uid)
+        fields: Object = {"clusterId": cluster_id, "size": len(self.cloud.world.instances_of(obj))}
+        vpc = resolve(self.cloud.world.vpcs, cluster.metadata.namespace, cluster.spec.vpc_id)
+        fields["vpcId"] = (vpc.get("status") or {}).get("vpcId") if vpc else None
+        if cluster.status.endpoint is None:
+            # The id comes first: it is the cluster's place under the quota, and what its processes are named by.
+            starting = {**fields, "phase": ClusterPhase.INITIAL.value}
+            await self.report(obj, starting, progressing("CreatingControlPlane"))
+        try:
+            result = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
+        except (AddressesExhausted, RuntimeProblem) as error:
+            await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
+            raise
+        if not result.ready:
+            waiting = progressing(
+                "StartingControlPlane", "the API server, its controllers or its nodes don't answer yet"
+            )
+            await self.report(obj, fields, waiting)
+            self._checked.pop(cluster.metadata.uid, None)
+            self.queue.add(cluster.key, after=READY_POLL)
+            return
+        pools = [(pool.get("status") or {}).get("phase") for pool in self.cloud.world.pools_of(obj)]
+        phase = running_phase(pools).value
+        done = {**fields, "phase": phase, "endpoint": result.endpoint, "currentVersion": result.version}
+        await self.report(obj, done, ready("Running"))
+        self.resync(cluster.key, CHECK_PERIOD)
+
+    def _due(self, cluster: ManagedCluster) -> bool:
+        """Whether the control plane's processes are to be looked at now."""
+        now = asyncio.get_running_loop().time()
+        uid = cluster.metadata.uid
+        if now - self._checked.get(uid, -CHECK_PERIOD) < CHECK_PERIOD / 2:
+            return False
+        self._checked[uid] = now
+        return True
+
+    async def _watch_registered(self, obj: Object, cluster: ManagedCluster) -> None:
+        found = await registered.look(self.cloud.client, cluster)
+        fields = {
+            "clusterId": ids.cluster_id(cluster.metadata.uid),
+            "phase": found.phase.value,
+            "endpoint": found.endpoint or cluster.status.endpoint,
+            "currentVersion": found.version or cluster.status.current_version,
+        }
+        await self.report(obj, fields, found.state)
+        self.resync(cluster.key, CHECK_PERIOD if found.phase is ClusterPhase.RUNNING else WAITING_PERIOD)
+
+    async def _finish(self, obj: Object) -> None:
+        if RESOURCE_FINALIZER not in (obj["metadata"].get("finalizers") or []):
+            return
+        cluster = ManagedCluster.model_validate(obj)
+        left = await remove_contents(self.cloud, obj)
+        if left:
+            message = ", ".join(f"{count} {kind}" for kind, count in left.items()) + " are being deleted"
+            await self.report(obj, {"phase": ClusterPhase.DELETING.value}, progressing("Deleting", message))
+            self.queue.add(cluster.key, after=READY_POLL)
+            return
+        if cluster.status.phase != ClusterPhase.DELETING:
+            state = progressing("Deleting", "the control plane is being removed")
+            await self.report(obj, {"phase": ClusterPhase.DELETING.value}, state)
+        if cluster.spec.cluster_type != EXTERNAL:
+            await self._managed.remove(cluster, ids.cluster_id(cluster.metadata.uid))
+        self._checked.pop(cluster.metadata.uid, None)
+        self._seats.leave(cluster.metadata.namespace, cluster.metadata.uid)
+        latest = self.cloud.world.clusters.get(*cluster.key)
+        if latest is not None:
+            await remove_finalizers(self.cloud.client, MANAGED_CLUSTER, latest, RESOURCE_FINALIZER)
+
+    def _on_cluster(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and spec_changed(old, new):
+            self.queue.add(_key(new))
+        if new is None and old is not None:
+            self._add_waiting(old["metadata"]["namespace"])
+
+    def _on_shared(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is not None and spec_changed(old, new) | (_vpc_id(old) != _vpc_id(new)):
+            self._add_waiting(obj["metadata"]["namespace"])
+
+    def _add_waiting(self, namespace: str) -> None:
+        for obj in self.cloud.world.clusters.all(namespace):
+            if not is_ready(obj):
+                self.queue.add(_key(obj))
+
+    def _on_pool(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is None or _phase(old) == _phase(new):
+            return
+        found = self.cloud.world.cluster(obj["metadata"]["namespace"], obj["spec"]["clusterId"])
+        if found is not None:
+            self.queue.add(_key(found), after=GATHER if not deleting(found) else 0)
+
+    def _on_instance(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        name = label(obj, CLUSTER_LABEL) if obj else None
+        if obj is not None and name and (old is None or new is None or deleting(old) != deleting(new)):
+            self.queue.add((obj["metadata"]["namespace"], name), after=GATHER)
+
+    def _on_part(self, old: Object | None, new: Object | None) -> None:
+        """Something that a deleted cluster may wait for is gone."""
+        if new is None and old is not None:
+            for obj in self.cloud.world.clusters.all(old["metadata"]["namespace"]):
+                if deleting(obj):
+                    self.queue.add(_key(obj), after=GATHER)
+
+
+def _key(obj: Object) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _cluster_id(obj: Object) -> str | None:
+    found: str | None = (obj.get("status") or {}).get("clusterId")
+    return found
+
+
+def _vpc_id(obj: Object | None) -> object:
+    return ((obj or {}).get("status") or {}).get("vpcId")
+
+
+def _phase(obj: Object | None) -> object:
+    return ((obj or {}).get("status") or {}).get("phase")
+
+
+def _without_allocations(obj: Object) -> Object:
+    return {**(obj.get("status") or {}), "allocations": []}

@@ -1,0 +1,101 @@
+"""The Secrets of a managed cluster: its CA, made once and then kept, and its kubeconfig."""
+
+import base64
+from dataclasses import dataclass, field
+
+from ackbox.kube.client import SECRET, Client, Object
+from ackbox.kube.errors import AlreadyExists, NotFound
+from ackbox.resources import MANAGED_CLUSTER
+from ackbox.resources.base import CLUSTER_LABEL
+from ackbox.runtime.certificates import new_authority, new_private_key
+
+KUBECONFIG_KEY = "value"
+CA_FIELDS = ("tls.crt", "tls.key", "sa.key")
+
+
+@dataclass(frozen=True)
+class ClusterKeys:
+    """What a cluster's trust rests on, all PEM."""
+
+    ca_certificate: str
+    ca_key: str = field(repr=False)
+    service_account_key: str = field(repr=False)
+
+
+async def ensure_keys(client: Client, cluster: Object, remembered: ClusterKeys | None) -> ClusterKeys:
+    """The keys of a cluster, made now if it has none.
+
+    Args:
+        remembered: the keys it had; they are stored again if somebody deleted the Secret of a running cluster.
+    """
+    namespace, name = cluster["metadata"]["namespace"], f"{cluster['metadata']['name']}-ca"
+    try:
+        return _keys(await client.get(SECRET, name, namespace))
+    except NotFound:
+        pass
+    keys = remembered or _new_keys(cluster)
+    values = (keys.ca_certificate, keys.ca_key, keys.service_account_key)
+    body = _secret(cluster, name, dict(zip(CA_FIELDS, values, strict=True)))
+    try:
+        await client.create(SECRET, body, namespace)
+    except AlreadyExists:
+        return _keys(await client.get(SECRET, name, namespace))
+    return keys
+
+
+async def ensure_kubeconfig(client: Client, cluster: Object, text: str) -> None:
+    """Store a cluster's kubeconfig, writing only what differs."""
+    namespace, name = cluster["metadata"]["namespace"], f"{cluster['metadata']['name']}-kubeconfig"
+    wanted = _secret(cluster, name, {KUBECONFIG_KEY: text})
+    try:
+        found = await client.get(SECRET, name, namespace)
+    except NotFound:
+        await client.create(SECRET, wanted, namespace)
+        return
+    if (found.get("data") or {}).get(KUBECONFIG_KEY) != wanted["data"][KUBECONFIG_KEY]:
+        await client.patch(SECRET, name, namespace, {"data": wanted["data"]})
+
+
+async def read_value(client: Client, namespace: str, name: str, key: str) -> str | None:
+    """One value of a Secret; None when the Secret or the key isn't there, or the value is no text."""
+    try:
+        secret = await client.get(SECRET, name, namespace)
+    except NotFound:
+        return None
+    encoded = (secret.get("data") or {}).get(key)
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded).decode()
+    except ValueError:
+        return None
+
+
+def _new_keys(cluster: Object) -> ClusterKeys:
+    authority = new_authority(f"ackbox {cluster['metadata']['namespace']}/{cluster['metadata']['name']}"[:64])
+    return ClusterKeys(authority.certificate, authority.key, new_private_key())
+
+
+def _keys(secret: Object) -> ClusterKeys:
+    data = secret.get("data") or {}
+    missing = [name for name in CA_FIELDS if name not in data]
+    if missing:
+        raise ValueError(
+            f"Secret {secret['metadata']['name']} lacks {', '.join(missing)}; delete it to have it made anew"
+        )
+    return ClusterKeys(*(base64.b64decode(data[name]).decode() for name in CA_FIELDS))
+
+
+def _secret(cluster: Object, name: str, values: dict[str, str]) -> Object:
+    metadata = cluster["metadata"]
+    owner = {
+        "apiVersion": MANAGED_CLUSTER.api_version,
+        "kind": MANAGED_CLUSTER.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+    return {
+        "metadata": {"name": name, "labels": {CLUSTER_LABEL: metadata["name"]}, "ownerReferences": [owner]},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }

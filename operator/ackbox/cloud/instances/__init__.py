@@ -1,0 +1,1 @@
+"""Instances: ECS machines that boot, stop, start and are released."""

@@ -1,0 +1,1 @@
+"""ServiceLoadBalancers: SLB instances and their addresses."""

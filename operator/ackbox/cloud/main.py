@@ -1,0 +1,57 @@
+"""The process `ackbox operator`."""
+
+import asyncio
+
+from ackbox.cloud.allocation.ledger import Ledgers
+from ackbox.cloud.allocation.loopback import LoopbackAddresses
+from ackbox.cloud.allocation.quota import Quotas
+from ackbox.cloud.clusters.controller import Clusters
+from ackbox.cloud.clusters.managed import ControlPlanes
+from ackbox.cloud.instances.controller import Instances, Releases
+from ackbox.cloud.loadbalancers.controller import LoadBalancers
+from ackbox.cloud.network.controller import RouteTables, Vpcs
+from ackbox.cloud.nodepools.controller import NodePools
+from ackbox.cloud.quotas.controller import CloudQuotas
+from ackbox.cloud.reconciling import Cloud, Controller
+from ackbox.cloud.store import Store
+from ackbox.cloud.world import World
+from ackbox.controlplane.local import LocalControlPlane
+from ackbox.kube.connection import load_kubeconfig
+from ackbox.kube.events import EventRecorder
+from ackbox.kube.settings import Settings
+from ackbox.kube.watching import watch
+from ackbox.runtime.home import Home
+
+COMPONENT = "ackbox-operator"
+
+
+async def run(settings: Settings) -> None:
+    """Play the cloud side until cancelled."""
+    planes = LocalControlPlane(Home(settings.home, settings.loopback, settings.run))
+    world = World()
+    async with Store(load_kubeconfig(settings.kubeconfig), world.caches()) as client:
+        quotas = Quotas(world.cloud_quotas, world.vpcs)
+        loopback = LoopbackAddresses(client, settings.loopback)
+        events = EventRecorder(client, COMPONENT)
+        cloud = Cloud(client, world, events, Ledgers(client, world.vpcs), quotas, loopback)
+        running = controllers(cloud, planes)
+        ready = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch(client, world.caches(), ready))
+            await ready.wait()
+            for controller in running:
+                group.create_task(controller.run())
+
+
+def controllers(cloud: Cloud, planes: ControlPlanes) -> list[Controller]:
+    """Every controller, subscribed to the caches."""
+    return [
+        Vpcs(cloud),
+        RouteTables(cloud),
+        Clusters(cloud, planes),
+        NodePools(cloud),
+        Instances(cloud),
+        Releases(cloud),
+        LoadBalancers(cloud),
+        CloudQuotas(cloud),
+    ]

@@ -1,0 +1,1 @@
+"""VPCs with their vSwitches, and route tables."""

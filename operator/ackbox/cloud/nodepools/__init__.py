@@ -1,0 +1,1 @@
+"""NodePools: ESS scaling groups that keep a number of Instances."""

@@ -1,0 +1,1 @@
+"""CloudQuotas: the account's limits and what counts against them."""
