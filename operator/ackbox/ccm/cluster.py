@@ -1,0 +1,35 @@
+"""The controllers of one workload cluster, running until cancelled or until something breaks."""
+
+import asyncio
+
+from ackbox.ccm.facts import ClusterFacts
+from ackbox.ccm.nodes.controller import NodeController, node_cache
+from ackbox.ccm.reporter import Reporter
+from ackbox.ccm.services.controller import ServiceController
+from ackbox.ccm.services.triggers import service_caches
+from ackbox.ccm.store import Store
+from ackbox.kube.client import Client
+from ackbox.kube.connection import Connection
+from ackbox.kube.events import EventRecorder
+from ackbox.kube.watching import watch
+
+
+async def run_cluster(facts: ClusterFacts, connection: Connection, management: Store) -> None:
+    """Run the CCM of a workload cluster.
+
+    Raises:
+        ExceptionGroup: its API server can't be reached, or a controller failed.
+    """
+    async with Client(connection) as client, asyncio.TaskGroup() as group:
+        workload = Store(client, [node_cache(), *service_caches()])
+        ready = asyncio.Event()
+        group.create_task(watch(client, list(workload.caches.values()), ready))
+        await ready.wait()
+        services = Reporter(EventRecorder(client, "service-controller"))
+        group.create_task(services.run())
+        group.create_task(ServiceController(facts, management, workload, services).run())
+        if facts.external:
+            return  # its nodes and routes are its own affair
+        nodes = Reporter(EventRecorder(client, "node-controller"))
+        group.create_task(nodes.run())
+        group.create_task(NodeController(facts, management, workload, nodes).run())

@@ -1,0 +1,149 @@
+"""`ackbox ccm`: the cloud-controller-managers of all workload clusters, each beside the others."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ackbox.ccm.access import connection_of
+from ackbox.ccm.cluster import run_cluster
+from ackbox.ccm.facts import ClusterFacts, facts_of
+from ackbox.ccm.management import management_store
+from ackbox.ccm.store import Store
+from ackbox.kube.cache import Key, key_of
+from ackbox.kube.client import Client, Object
+from ackbox.kube.connection import Connection, KubeconfigError, load_kubeconfig
+from ackbox.kube.queue import WorkQueue
+from ackbox.kube.settings import Settings
+from ackbox.kube.watching import watch
+from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
+from ackbox.resources.managedcluster import ClusterPhase
+
+logger = logging.getLogger(__name__)
+
+SECRET_PERIOD = 10.0
+"""Seconds between looks at a cluster's kubeconfig: watching all Secrets would need the right to read them all."""
+
+FIRST_BACK_OFF = 1.0
+LONGEST_BACK_OFF = 30.0
+LONG_RUN = 60.0
+"""Seconds after which a run counts as good, so that the next failure starts with the first back-off."""
+
+
+async def run(settings: Settings) -> None:
+    """Serve the workload clusters of the management cluster until cancelled."""
+    async with Client(load_kubeconfig(settings.kubeconfig)) as client, asyncio.TaskGroup() as group:
+        management = management_store(client)
+        ready = asyncio.Event()
+        group.create_task(watch(client, list(management.caches.values()), ready))
+        await ready.wait()
+        await Clusters(management, group, settings.cluster).run()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster to serve and the way to it; another target means another run."""
+
+    facts: ClusterFacts
+    connection: Connection
+
+    def __hash__(self) -> int:
+        return hash((self.facts.namespace, self.facts.name))
+
+
+@dataclass
+class Running:
+    """The task that serves a target."""
+
+    target: Target
+    task: asyncio.Task[None] = field(repr=False)
+
+
+class Clusters:
+    """Starts, restarts and stops the controllers of each ManagedCluster."""
+
+    def __init__(self, management: Store, group: asyncio.TaskGroup, only: str | None) -> None:
+        self._management = management
+        self._group = group
+        self._only = only
+        self._running: dict[Key, Running] = {}
+        self._queue = WorkQueue[Key](self._reconcile, "clusters", longest_back_off=SECRET_PERIOD)
+
+    @property
+    def running(self) -> Mapping[Key, Running]:
+        """What runs, by ManagedCluster."""
+        return self._running
+
+    async def run(self) -> None:
+        """Work until cancelled; the caches must be filled."""
+        with self._management.subscribed(MANAGED_CLUSTER, self._on_cluster):
+            for cluster in self._management[MANAGED_CLUSTER].all():
+                self._on_cluster(None, cluster, False)
+            await self._queue.run()
+
+    def _on_cluster(self, old: Object | None, new: Object | None, _own: bool) -> None:
+        for obj in (old, new):
+            if obj is not None and self._only in (None, "/".join(key_of(obj))):
+                self._queue.add(key_of(obj))
+                break
+
+    async def _reconcile(self, key: Key) -> None:
+        target = await self._target(key)
+        running = self._running.get(key)
+        if running is not None and running.target != target:
+            del self._running[key]
+            running.task.cancel()
+            await asyncio.wait([running.task])
+        if target is not None and key not in self._running:
+            logger.info("serving cluster %s/%s at %s", *key, target.connection.server)
+            task = self._group.create_task(_keep_running(target, self._management))
+            self._running[key] = Running(target, task)
+        if self._management[MANAGED_CLUSTER].get(*key) is not None:
+            self._queue.add(key, SECRET_PERIOD * random.uniform(0.8, 1.2))
+
+    async def _target(self, key: Key) -> Target | None:
+        """How a cluster is to be served; None when it isn't."""
+        obj = self._management[MANAGED_CLUSTER].get(*key)
+        if obj is None:
+            return None
+        cluster = ManagedCluster.model_validate(obj)
+        if cluster.deleting or cluster.paused or cluster.status.cluster_id is None or not _is_up(cluster):
+            return None
+        try:
+            connection = await connection_of(self._management.client, cluster)
+        except KubeconfigError as error:
+            # The operator says it in the cluster's conditions.
+            logger.warning("cluster %s/%s is not served: %s", *key, error)
+            return None
+        return Target(facts_of(cluster, connection.server), connection) if connection is not None else None
+
+
+def _is_up(cluster: ManagedCluster) -> bool:
+    """Whether its API server has been up; a registered one's comes and goes without our doing."""
+    return cluster.spec.cluster_type == "ExternalKubernetes" or cluster.status.phase not in (None, ClusterPhase.INITIAL)
+
+
+async def _keep_running(target: Target, management: Store) -> None:
+    """Run a cluster's controllers again and again; what breaks there never disturbs another cluster."""
+    loop, back_off = asyncio.get_running_loop(), FIRST_BACK_OFF
+    while True:
+        started = loop.time()
+        try:
+            await run_cluster(target.facts, target.connection, management)
+        except Exception as error:
+            reasons = "; ".join(_leaves(error))
+            if loop.time() - started > LONG_RUN:
+                back_off = FIRST_BACK_OFF
+            name = f"{target.facts.namespace}/{target.facts.name}"
+            logger.warning("cluster %s: again in %.0f s: %s", name, back_off, reasons)
+            logger.debug("cluster %s", name, exc_info=error)
+        await asyncio.sleep(back_off * random.uniform(0.8, 1.2))
+        back_off = min(LONGEST_BACK_OFF, back_off * 2)
+
+
+def _leaves(error: BaseException) -> list[str]:
+    """What really went wrong, inside groups of exceptions."""
+    if isinstance(error, BaseExceptionGroup):
+        return [text for inner in error.exceptions for text in _leaves(inner)]
+    return [f"{type(error).__name__}: {error}"]

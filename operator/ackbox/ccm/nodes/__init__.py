@@ -1,0 +1,1 @@
+"""Node controller: Instances become Nodes, and Nodes keep the labels and addresses of their Instances."""

@@ -1,0 +1,203 @@
+"""The Node of an Instance: its labels, addresses, capacity and conditions. Pure.
+
+`cloud_labels` and `addresses` serve both the Nodes that are registered here and those that a kubelet registered.
+Rule source: `reference/ccm.md` §3; reserved resources as ACK documents its kubelets' `kubeReserved`.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from ackbox.ccm.facts import ClusterFacts
+from ackbox.kube.conditions import timestamp
+from ackbox.resources import Instance
+from ackbox.resources.base import EMULATED_LABEL
+
+KUBELET_PORT = 10247
+"""Where KWOK answers for every emulated node, on the API server's address."""
+
+UNINITIALIZED_TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
+PROVIDED_IP = "alpha.kubernetes.io/provided-node-ip"
+GIB = 1024 * 1024
+"""In KiB."""
+
+DISK = "120Gi"
+DISK_FREE = "108Gi"
+EVICTION_KIB = 100 * 1024
+
+
+class Route(StrEnum):
+    """How it stands with the route to a node's pods."""
+
+    NOT_NEEDED = "not needed"
+    WAITING = "waiting"
+    CREATED = "created"
+    REFUSED = "refused"
+
+
+def node_name(instance: Instance) -> str:
+    """`<region>.<private ip>`."""
+    return f"{instance.spec.region_id}.{instance.spec.vpc_attributes.private_ip_address}"
+
+
+def provider_id(instance: Instance) -> str:
+    """`<region>.<instance id>`."""
+    return f"{instance.spec.region_id}.{instance.metadata.name}"
+
+
+def cloud_labels(instance: Instance, facts: ClusterFacts) -> dict[str, str]:
+    """The labels that follow from the Instance, and that nobody else may change."""
+    spec = instance.spec
+    labels = {
+        "beta.kubernetes.io/instance-type": spec.instance_type,
+        "node.kubernetes.io/instance-type": spec.instance_type,
+        "failure-domain.beta.kubernetes.io/zone": spec.zone_id,
+        "topology.kubernetes.io/zone": spec.zone_id,
+        "failure-domain.beta.kubernetes.io/region": spec.region_id,
+        "topology.kubernetes.io/region": spec.region_id,
+        "node.alibabacloud.com/instance-charge-type": spec.instance_charge_type,
+        "node.alibabacloud.com/spot-strategy": spec.spot_strategy,
+        "alibabacloud.com/ecs-instance-id": instance.metadata.name,
+        "ack.aliyun.com": facts.cluster_id,
+    }
+    if spec.nodepool_id:
+        labels |= dict.fromkeys(("alibabacloud.com/nodepool-id", "node.alibabacloud.com/nodepool-id"), spec.nodepool_id)
+    return {key: value for key, value in labels.items() if value}
+
+
+def addresses(instance: Instance, facts: ClusterFacts, node: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
+    """The addresses of an Instance's Node, `node` being the one that is there.
+
+    An emulated node also has an InternalDNS address, where the API server finds its kubelet.
+    """
+    internal = {"type": "InternalIP", "address": instance.spec.vpc_attributes.private_ip_address}
+    if node is None or is_emulated(node):
+        hostname = {"type": "Hostname", "address": node_name(instance)}
+        return [internal, hostname, {"type": "InternalDNS", "address": facts.api_host}]
+    if PROVIDED_IP in (node["metadata"].get("annotations") or {}):
+        return [internal]
+    there = (node.get("status") or {}).get("addresses") or []
+    return [internal, *(address for address in there if address["type"] == "Hostname")]
+
+
+def is_emulated(node: Mapping[str, Any]) -> bool:
+    """Whether the Node was registered here: its label goes while the machine is off, its annotation stays."""
+    metadata = node["metadata"]
+    marks = (metadata.get("annotations") or {}) | (metadata.get("labels") or {})
+    return EMULATED_LABEL in marks
+
+
+def new_node(instance: Instance, facts: ClusterFacts, route: Route, now: datetime) -> dict[str, Any]:
+    """The whole Node, as its kubelet would register it and report its first status."""
+    spec, name = instance.spec, node_name(instance)
+    labels = {
+        **{label.key: label.value for label in spec.node.labels},
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": "amd64",
+        **cloud_labels(instance, facts),
+        EMULATED_LABEL: "true",
+    }
+    taints = [{"key": t.key, "value": t.value, "effect": t.effect} for t in spec.node.taints]
+    node_spec: dict[str, Any] = {"providerID": provider_id(instance), "taints": taints}
+    if spec.node.unschedulable:
+        node_spec["unschedulable"] = True
+    if facts.routed and spec.node.pod_cidr:
+        node_spec |= {"podCIDR": spec.node.pod_cidr, "podCIDRs": [spec.node.pod_cidr]}
+    annotations = {"node.alpha.kubernetes.io/ttl": "0", EMULATED_LABEL: "true"}
+    return {
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        "spec": node_spec,
+        "status": {
+            "capacity": capacity(instance),
+            "allocatable": allocatable(instance),
+            "addresses": addresses(instance, facts),
+            "conditions": _conditions(route, now),
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
+            "nodeInfo": _node_info(instance, facts),
+        },
+    }
+
+
+def capacity(instance: Instance) -> dict[str, str]:
+    """What the machine has."""
+    spec = instance.spec
+    return {
+        "cpu": str(spec.cpu),
+        "memory": f"{spec.memory * GIB}Ki",
+        "pods": str(spec.node.max_pods),
+        "ephemeral-storage": DISK,
+    }
+
+
+def allocatable(instance: Instance) -> dict[str, str]:
+    """What is left for pods: less what is reserved for Kubernetes, and for memory the eviction threshold."""
+    spec = instance.spec
+    milli = [60, 10, 5, 5] + [2.5] * max(0, spec.cpu - 4)
+    cpu = spec.cpu * 1000 - int(sum(milli[: spec.cpu]))
+    reserved = min((11 * spec.node.max_pods + 255) * 1024, spec.memory * GIB // 4)
+    return capacity(instance) | {
+        "cpu": f"{cpu}m",
+        "memory": f"{spec.memory * GIB - reserved - EVICTION_KIB}Ki",
+        "ephemeral-storage": DISK_FREE,
+    }
+
+
+def route_condition(route: Route, now: datetime) -> dict[str, str] | None:
+    """The condition NetworkUnavailable as the route controller writes it; None where it has no say."""
+    if route is Route.NOT_NEEDED or route is Route.WAITING:
+        return None
+    created = route is Route.CREATED
+    return _condition(
+        "NetworkUnavailable",
+        "False" if created else "True",
+        "RouteCreated" if created else "NoRouteCreated",
+        "RouteController created a route" if created else "RouteController failed to create a route",
+        now,
+    )
+
+
+def _conditions(route: Route, now: datetime) -> list[dict[str, str]]:
+    network = route_condition(route, now)
+    return [
+        *([network] if network else []),
+        _condition(
+            "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now
+        ),
+        _condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
+        _condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
+        _condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now),
+    ]
+
+
+def _condition(kind: str, status: str, reason: str, message: str, now: datetime) -> dict[str, str]:
+    at = timestamp(now)
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": at,
+        "lastTransitionTime": at,
+    }
+
+
+def _node_info(instance: Instance, facts: ClusterFacts) -> dict[str, str]:
+    machine = uuid.UUID(hashlib.md5(instance.metadata.uid.encode(), usedforsecurity=False).hexdigest())
+    return {
+        "machineID": machine.hex,
+        "systemUUID": str(machine),
+        "bootID": str(uuid.uuid5(machine, instance.status.start_time or "")),
+        "kernelVersion": "5.10.134",
+        "osImage": "emulated by ackbox",
+        "containerRuntimeVersion": "containerd://0.0.0-emulated",
+        "kubeletVersion": facts.kubelet_version,
+        "kubeProxyVersion": facts.kubelet_version,
+        "operatingSystem": "linux",
+        "architecture": "amd64",
+    }

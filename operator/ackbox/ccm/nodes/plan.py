@@ -1,0 +1,91 @@
+"""What is to be written to a Node that is there. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ackbox.ccm.facts import ClusterFacts
+from ackbox.ccm.nodes.model import UNINITIALIZED_TAINT, Route, addresses, cloud_labels, is_emulated, route_condition
+from ackbox.resources import Instance
+from ackbox.resources.base import EMULATED_LABEL
+
+
+@dataclass(frozen=True)
+class NodePatches:
+    """Patches of a Node; what is None or empty needs no write.
+
+    Attributes:
+        node: merge patch of labels and taints.
+        status: JSON patch of the status: lists there have other writers too, so single items are changed.
+    """
+
+    node: dict[str, Any] | None
+    status: list[dict[str, Any]]
+
+
+def repair(
+    node: Mapping[str, Any], instance: Instance, facts: ClusterFacts, route: Route, now: datetime
+) -> NodePatches:
+    """Put back what follows from a running Instance."""
+    labels = cloud_labels(instance, facts)
+    if is_emulated(node):
+        labels[EMULATED_LABEL] = "true"
+    there = node["metadata"].get("labels") or {}
+    patch: dict[str, Any] = {}
+    wrong = {key: value for key, value in labels.items() if there.get(key) != value}
+    if wrong:
+        patch["metadata"] = {"labels": wrong}
+    taints = (node.get("spec") or {}).get("taints") or []
+    kept = [taint for taint in taints if taint["key"] != UNINITIALIZED_TAINT]
+    if kept != taints:
+        patch.setdefault("metadata", {})["resourceVersion"] = node["metadata"]["resourceVersion"]
+        patch["spec"] = {"taints": kept}
+    return NodePatches(patch or None, _status(node, instance, facts, route, now))
+
+
+def power_off(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The patch for the Node of a machine that is off: nothing keeps it alive, so its Lease runs out."""
+    if EMULATED_LABEL not in (node["metadata"].get("labels") or {}):
+        return None
+    return {"metadata": {"labels": {EMULATED_LABEL: None}}}
+
+
+def _status(
+    node: Mapping[str, Any], instance: Instance, facts: ClusterFacts, route: Route, now: datetime
+) -> list[dict[str, Any]]:
+    status = node.get("status") or {}
+    operations: list[dict[str, Any]] = []
+    wanted = addresses(instance, facts, node)
+    if (status.get("addresses") or []) != wanted:
+        operations.append({"op": "add", "path": "/status/addresses", "value": wanted})
+    condition = route_condition(route, now)
+    conditions = status.get("conditions") or []
+    if condition is not None:
+        operations += _condition(conditions, condition)
+    return operations
+
+
+def _condition(conditions: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
+    for index, condition in enumerate(conditions):
+        if condition["type"] != wanted["type"]:
+            continue
+        if (condition["status"], condition.get("reason")) == (wanted["status"], wanted["reason"]):
+            return []
+        path = f"/status/conditions/{index}"
+        # The test fails when somebody else has changed the list meanwhile.
+        test = {"op": "test", "path": f"{path}/type", "value": wanted["type"]}
+        return [test, {"op": "replace", "path": path, "value": wanted}]
+    if conditions:
+        return [{"op": "add", "path": "/status/conditions/-", "value": wanted}]
+    return [{"op": "add", "path": "/status/conditions", "value": [wanted]}]
+
+
+def stale(node: Mapping[str, Any]) -> bool:
+    """Whether a Node whose Instance doesn't exist may be deleted.
+
+    The CCM waits until nothing is heard of the node (Ready Unknown); an emulated one has nobody to be heard of.
+    """
+    conditions = (node.get("status") or {}).get("conditions") or []
+    ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "Unknown")
+    return is_emulated(node) or ready == "Unknown"
