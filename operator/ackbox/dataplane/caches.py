@@ -1,0 +1,122 @@
+"""The caches of the data plane, their indexes, and parsed views on them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ackbox.dataplane.plan import instance_id
+from ackbox.kube.cache import Cache, Key
+from ackbox.kube.client import Object
+from ackbox.kube.refs import cloud_ids, resource_cache
+from ackbox.resources import (
+    INSTANCE,
+    LISTENER,
+    MANAGED_CLUSTER,
+    SERVER_GROUP,
+    SERVICE_LOAD_BALANCER,
+    Listener,
+    ManagedCluster,
+    Resource,
+    ServerGroup,
+    ServiceLoadBalancer,
+)
+from ackbox.resources.base import PAUSED_ANNOTATION
+
+R = TypeVar("R", bound=Resource)
+
+
+def is_paused(obj: Object) -> bool:
+    """Whether the user asked to leave an object alone."""
+    return (obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION) == "true"
+
+
+class View(Generic[R]):
+    """Objects of a cache as models, parsed once a version. A paused one stays as it was before."""
+
+    def __init__(self, cache: Cache, model: type[R]) -> None:
+        self._cache = cache
+        self._model = model
+        self._parsed: dict[Key, tuple[str, R]] = {}
+
+    def get(self, key: Key) -> R | None:
+        """One object, if it is there."""
+        obj = self._cache.get(*key)
+        known = self._parsed.get(key)
+        if obj is None:
+            self._parsed.pop(key, None)
+            return None
+        version = obj["metadata"].get("resourceVersion", "")
+        if known is not None and known[0] == version:
+            return known[1]
+        parsed = self._model.model_validate(obj)
+        if known is not None and parsed.paused and not parsed.deleting and parsed.metadata.uid == known[1].metadata.uid:
+            parsed = known[1]
+        self._parsed[key] = version, parsed
+        return parsed
+
+
+@dataclass(frozen=True)
+class _Indexer:
+    """Files objects under what a field of their spec names."""
+
+    field: str
+
+    def __call__(self, obj: Object) -> Iterable[str]:
+        reference = (obj.get("spec") or {}).get(self.field)
+        return [f"{obj['metadata'].get('namespace', '')}/{reference}"] if reference else []
+
+
+def _machines(group: Object) -> Iterable[str]:
+    namespace = group["metadata"].get("namespace", "")
+    servers = (group.get("spec") or {}).get("backendServers") or ()
+    return {f"{namespace}/{instance_id(server['serverId'])}" for server in servers}
+
+
+def _cache_listeners() -> Cache:
+    return resource_cache(LISTENER, balancer=_Indexer("loadBalancerId"), group=_Indexer("vServerGroupId"))
+
+
+def _cache_groups() -> Cache:
+    return resource_cache(
+        SERVER_GROUP, balancer=_Indexer("loadBalancerId"), cluster=_Indexer("clusterId"), machine=_machines
+    )
+
+
+@dataclass
+class Caches:
+    """Everything that the data plane reads."""
+
+    balancers: Cache = field(default_factory=lambda: resource_cache(SERVICE_LOAD_BALANCER))
+    listeners: Cache = field(default_factory=_cache_listeners)
+    groups: Cache = field(default_factory=_cache_groups)
+    instances: Cache = field(default_factory=lambda: Cache(INSTANCE))
+    clusters: Cache = field(default_factory=lambda: resource_cache(MANAGED_CLUSTER))
+
+    def __post_init__(self) -> None:
+        self.balancer_view = View(self.balancers, ServiceLoadBalancer)
+        self.listener_view = View(self.listeners, Listener)
+        self.group_view = View(self.groups, ServerGroup)
+        self.cluster_view = View(self.clusters, ManagedCluster)
+
+    def all(self) -> tuple[Cache, ...]:
+        """Every cache, to be watched."""
+        return self.balancers, self.listeners, self.groups, self.instances, self.clusters
+
+    def running(self, namespace: str, server_id: str) -> bool:
+        """Whether the machine behind a server id is up."""
+        instance = self.instances.get(namespace, instance_id(server_id))
+        return instance is not None and is_running(instance)
+
+
+def is_running(instance: Object) -> bool:
+    """Whether an Instance answers: one that is being released doesn't."""
+    return (instance.get("status") or {}).get("phase") == "Running" and not instance["metadata"].get(
+        "deletionTimestamp"
+    )
+
+
+def referring(cache: Cache, index: str, target: Object) -> list[Object]:
+    """The objects that name a target by its name or its cloud id."""
+    metadata = target["metadata"]
+    names = [f"{metadata.get('namespace', '')}/{metadata['name']}", *cloud_ids(target)]
+    return [obj for name in names for obj in cache.by(index, name)]
