@@ -1,0 +1,68 @@
+"""One stack for the whole run, one shared workload cluster in it; a namespace of its own for each test."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from e2e import objects
+from e2e.stack import CORE, Api, Stack, eventually, gone, is_ready
+
+SHARED = "shared"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("home"))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.ackbox("clean", check=False)
+
+
+@pytest.fixture
+def namespace(stack: Stack) -> Iterator[str]:
+    with stack.namespace() as name:
+        yield name
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The shared cluster, and a namespace of this test in it."""
+
+    stack: Stack
+    api: Api
+    namespace: str
+    account: str = SHARED
+    name: str = "one"
+
+    @property
+    def management(self) -> Api:
+        return self.stack.api
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(stack: Stack) -> Iterator[Api]:
+    api = stack.api
+    api.kubectl("create", "namespace", SHARED)
+    api.apply(objects.vpc(namespace=SHARED), objects.cluster(namespace=SHARED), objects.pool(size=3, namespace=SHARED))
+    eventually(lambda: is_ready(api.object("managedclusters", "one", SHARED)), "the shared cluster Ready")
+    eventually(lambda: is_ready(api.object("nodepools", "pool", SHARED)), "its pool Ready")
+    workload = stack.workload("one", SHARED)
+    eventually(lambda: len(workload.nodes()) == 3, "its nodes")
+    yield workload
+    api.kubectl("delete", "namespace", SHARED, "--wait=false")
+    eventually(lambda: gone(api, f"{CORE}/namespaces/{SHARED}"), "the shared cluster gone")
+
+
+@pytest.fixture
+def workload(stack: Stack, shared_cluster: Api) -> Iterator[Workload]:
+    name = f"t-{secrets.token_hex(4)}"
+    shared_cluster.kubectl("create", "namespace", name)
+    try:
+        yield Workload(stack, shared_cluster, name)
+    finally:
+        shared_cluster.kubectl("delete", "namespace", name, "--wait=false")
+        eventually(lambda: gone(shared_cluster, f"{CORE}/namespaces/{name}"), f"workload namespace {name} gone")

@@ -1,0 +1,116 @@
+"""Deletes, protection, pause, and a stack that goes down and comes up."""
+
+import pytest
+
+from e2e import objects
+from e2e.stack import ACKBOX, CORE, Stack, eventually, gone, http, is_ready
+
+pytestmark = pytest.mark.e2e
+
+
+def small_cluster(stack: Stack, namespace: str, **spec):
+    api = stack.api
+    manifests = objects.vpc(namespace=namespace), objects.cluster(namespace=namespace, **spec)
+    api.apply(*manifests, objects.pool(namespace=namespace))
+    eventually(lambda: is_ready(api.object("nodepools", "pool", namespace)), "the pool Ready")
+    return stack.workload("one", namespace)
+
+
+def with_service(workload, name="web"):
+    workload.apply(objects.deployment(name, "default", replicas=1), objects.service(name, "default", name))
+
+
+def reachable(stack: Stack, namespace: str) -> str:
+    lsn = stack.api.objects("listeners", namespace)[0]
+    assert is_ready(lsn)
+    http(lsn["status"]["reachable"])
+    return lsn["status"]["reachable"]
+
+
+def test_a_deleted_namespace_takes_everything_along(stack):
+    with stack.namespace() as namespace:
+        workload = small_cluster(stack, namespace)
+        with_service(workload)
+        address = eventually(lambda: reachable(stack, namespace), "the Service answers")
+        cluster_id = stack.api.object("managedclusters", "one", namespace)["status"]["clusterId"]
+    for plural in ("managedclusters", "instances", "serviceloadbalancers", "listeners", "servergroups"):
+        assert not stack.api.objects(plural, namespace)
+    assert cluster_id not in stack.ackbox("status")
+    assert not (stack.home / "clusters" / cluster_id).exists()
+    with pytest.raises(OSError, match=r"refused|reset|timed out"):
+        http(address)
+    used = stack.api.core("configmaps", "loopback-addresses", "ackbox-system").get("data") or {}
+    assert not [owner for owner in used.values() if f"/{namespace}/" in owner]
+
+
+def test_objects_deleted_in_any_order_converge(stack, namespace):
+    small_cluster(stack, namespace)
+    api = stack.api
+    api.kubectl("delete", "vpc", "net", "-n", namespace, "--wait=false")
+    api.kubectl("delete", "managedcluster", "one", "-n", namespace, "--wait=false")
+    api.kubectl("delete", "nodepool", "pool", "-n", namespace, "--wait=false")
+    for plural, name in (("managedclusters", "one"), ("nodepools", "pool"), ("vpcs", "net")):
+        path = f"{ACKBOX}/namespaces/{namespace}/{plural}/{name}"
+        eventually(lambda path=path: gone(api, path), f"{name} gone")
+    assert not api.objects("instances", namespace)
+
+
+def test_a_protected_cluster_is_not_deleted(stack, namespace):
+    api = stack.api
+    api.apply(objects.cluster(namespace=namespace, deletionProtection=True))
+    text = api.kubectl("delete", "managedcluster", "one", "-n", namespace, check=False)
+    assert "deletionProtection" in text
+    assert not gone(api, f"{ACKBOX}/namespaces/{namespace}/managedclusters/one")
+    api.kubectl("patch", "mc", "one", "-n", namespace, "--type=merge", "-p", '{"spec":{"deletionProtection":false}}')
+    api.kubectl("delete", "managedcluster", "one", "-n", namespace, "--timeout=120s")
+
+
+def test_a_paused_pool_is_left_alone(stack, namespace):
+    small_cluster(stack, namespace)
+    api = stack.api
+    api.kubectl("annotate", "nodepool", "pool", "-n", namespace, "ackbox.dev/paused=true")
+    api.kubectl("scale", "nodepool", "pool", "-n", namespace, "--replicas=3")
+    # A second pool passes the paused one: when it is done, the paused one would have been done too.
+    api.apply(objects.pool("other", namespace=namespace))
+    eventually(lambda: is_ready(api.object("nodepools", "other", namespace)), "the other pool Ready")
+    assert len(api.objects("instances", namespace)) == 2
+    api.kubectl("annotate", "nodepool", "pool", "-n", namespace, "ackbox.dev/paused-")
+    eventually(lambda: len(api.objects("instances", namespace)) == 4, "3 + 1 instances once it goes on")
+
+
+def test_two_homes_side_by_side_and_a_stack_that_goes_down_and_up(stack, tmp_path_factory):
+    other = Stack(tmp_path_factory.mktemp("other"))
+    try:
+        other.up()
+        workload = small_cluster(other, "default")
+        with_service(workload)
+        address = eventually(lambda: reachable(other, "default"), "the Service of the other home answers")
+        assert address.split(".")[1] != str(stack.api._client.url).split(".")[1]
+        before = picture(other, workload)
+
+        other.ackbox("down")
+        with pytest.raises(OSError, match=r"refused"):
+            http(address)
+        assert stack.api.items(f"{CORE}/namespaces"), "the first home goes on"
+
+        other.up()
+        eventually(lambda: reachable(other, "default") == address, "the same address answers again")
+        workload = other.workload("one")
+        eventually(lambda: picture(other, workload) == before, "the same objects as before")
+        other.up()
+        assert picture(other, workload) == before
+    finally:
+        other.ackbox("clean", check=False)
+    assert not other.home.exists()
+
+
+def picture(stack: Stack, workload) -> dict[str, object]:
+    """Who is there, by identity: nothing doubled, nothing lost."""
+    kinds = ("managedclusters", "nodepools", "instances", "serviceloadbalancers", "listeners", "servergroups", "vpcs")
+    found: dict[str, object] = {
+        plural: sorted((o["metadata"]["name"], o["metadata"]["uid"]) for o in stack.api.objects(plural))
+        for plural in kinds
+    }
+    found["nodes"] = sorted((n["metadata"]["name"], n["metadata"]["uid"]) for n in workload.nodes())
+    found["endpoint"] = stack.api.object("managedclusters", "one")["status"]["endpoint"]
+    return found
