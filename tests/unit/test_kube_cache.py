@@ -37,6 +37,14 @@ def test_a_late_delete_of_the_old_object_does_not_remove_the_new_one():
     assert len(cache) == 1
 
 
+def test_a_list_from_before_a_deletion_does_not_bring_the_object_back():
+    cache = Cache(VPC)
+    cache.upsert(thing(version=5))
+    cache.remove(thing(version=11))
+    cache.replace([thing(version=5)], "10")
+    assert len(cache) == 0
+
+
 def test_a_list_drops_what_is_gone_and_keeps_what_is_newer_than_the_list():
     cache = Cache(VPC)
     cache.upsert(thing("old", version=5))

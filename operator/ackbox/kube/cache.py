@@ -11,6 +11,8 @@ Key: TypeAlias = tuple[str, str]
 Indexer: TypeAlias = Callable[[Object], Iterable[str]]
 Subscriber: TypeAlias = Callable[[Object | None, Object | None], None]
 
+REMEMBERED_DELETIONS = 10_000
+
 
 def key_of(obj: Object) -> Key:
     """Namespace (empty for cluster-wide kinds) and name."""
@@ -31,6 +33,7 @@ class Cache:
         self._indexers = dict(indexers or {})
         self._indexes: dict[str, dict[str, dict[Key, None]]] = {name: defaultdict(dict) for name in self._indexers}
         self._subscribers: list[Subscriber] = []
+        self._deleted: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -52,7 +55,9 @@ class Cache:
         self._subscribers.append(subscriber)
 
     def upsert(self, obj: Object) -> None:
-        """Take in an object unless a newer version of it is here already."""
+        """Take in an object unless a newer version of it is here already, or it is known to be gone."""
+        if obj["metadata"]["uid"] in self._deleted:
+            return
         key = key_of(obj)
         old = self._objects.get(key)
         if old is not None and old["metadata"]["uid"] == obj["metadata"]["uid"] and _version(old) >= _version(obj):
@@ -60,7 +65,10 @@ class Cache:
         self._store(key, old, obj)
 
     def remove(self, obj: Object) -> None:
-        """Drop an object, unless another one has taken its name since."""
+        """Drop an object, unless another one has taken its name since; a list from before doesn't bring it back."""
+        self._deleted[obj["metadata"]["uid"]] = None
+        if len(self._deleted) > REMEMBERED_DELETIONS:
+            del self._deleted[next(iter(self._deleted))]
         key = key_of(obj)
         old = self._objects.get(key)
         if old is not None and old["metadata"]["uid"] == obj["metadata"]["uid"]:

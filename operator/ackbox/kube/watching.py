@@ -1,54 +1,58 @@
 """Keeps caches up to date. The one place that knows kopf.
 
 kopf's raw events feed our caches; what is to be done follows from the caches alone (level-triggered). kopf doesn't tell
-which objects vanished while a watch was broken, so each of its own listings is followed by one of ours.
+which objects vanished before a watch of its began, so whenever a watch is established, the kind is listed once more by
+us: what is gone by then is missing in our list, what goes later is in the watch.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import kopf
 
 from ackbox.kube.cache import Cache
-from ackbox.kube.client import Client
+from ackbox.kube.client import MAX_CONNECTIONS, Client
 from ackbox.kube.connection import Connection
 from ackbox.kube.queue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-RELIST_DELAY = 1.0
-"""Seconds after the first event of a listing, so that one listing causes one of ours."""
-
-RESYNC_PERIOD = 600.0
-"""Seconds between listings that nothing asked for."""
+WATCH_LIFE = 600
+"""Seconds after which a watch is made anew, and the kind listed again although nothing asked for it."""
 
 
 async def watch(client: Client, caches: Sequence[Cache], ready: asyncio.Event) -> None:
     """Fill the caches, set `ready`, and keep them up to date until cancelled.
 
     Raises:
-        ApiError: the first listing failed.
+        ApiError: a kind can't be listed.
         RuntimeError: the watch ended by itself, as when the API server stays away.
     """
+    await asyncio.gather(*(_list(client, cache) for cache in caches))
+    listed: set[int] = set()
 
     async def relist(index: int) -> None:
-        cache = caches[index]
-        cache.replace(*await client.list(cache.kind))
-        relists.add(index, RESYNC_PERIOD)
+        await _list(client, caches[index])
+        listed.add(index)
+        if len(listed) == len(caches):
+            ready.set()
 
     relists = WorkQueue[int](relist, "relist", workers=2)
-    await asyncio.gather(*(relist(index) for index in range(len(caches))))
-    ready.set()
-    registry = _registry(client.connection, caches, relists)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
+    async with _session(client.connection, caches, relists) as session, asyncio.TaskGroup() as group:
         group.create_task(relists.run())
-        group.create_task(_operate(registry, stop))
+        group.create_task(_operate(_registry(client.connection.server, session, caches)))
 
 
-async def _operate(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+async def _list(client: Client, cache: Cache) -> None:
+    cache.replace(*await client.list(cache.kind))
+
+
+async def _operate(registry: kopf.OperatorRegistry) -> None:
+    stop = asyncio.Event()
     try:
         await kopf.operator(registry=registry, settings=_settings(), clusterwide=True, standalone=True, stop_flag=stop)
     except asyncio.CancelledError:
@@ -62,38 +66,47 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 0.5
-    settings.watching.server_timeout = 600
+    settings.watching.server_timeout = WATCH_LIFE
     return settings
 
 
-def _registry(connection: Connection, caches: Sequence[Cache], relists: WorkQueue[int]) -> kopf.OperatorRegistry:
+def _session(connection: Connection, caches: Sequence[Cache], relists: WorkQueue[int]) -> aiohttp.ClientSession:
+    """The session that kopf works with; it notices when a watch has begun."""
+    indexes = {cache.kind.path(): index for index, cache in enumerate(caches)}
+
+    async def answered(_: object, __: SimpleNamespace, answer: aiohttp.TraceRequestEndParams) -> None:
+        index = indexes.get(answer.url.path)
+        if index is not None and answer.url.query.get("watch") == "true" and answer.response.ok:
+            relists.add(index)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(answered)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=connection.ssl_context(), limit=MAX_CONNECTIONS),
+        headers={"Authorization": f"Bearer {connection.token}"} if connection.token else {},
+        trace_configs=[trace],
+    )
+
+
+def _registry(server: str, session: aiohttp.ClientSession, caches: Sequence[Cache]) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(
-            server=connection.server,
-            ca_data=connection.ca.encode(),
-            certificate_data=connection.certificate.encode() if connection.certificate else None,
-            private_key_data=connection.key.encode() if connection.key else None,
-            scheme="Bearer" if connection.token else None,
-            token=connection.token,
-        )
+    def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=server, aiohttp_session=session)
 
     for index, cache in enumerate(caches):
-        _feed(registry, cache, index, relists)
+        _feed(registry, cache, f"cache-{index}")
     return registry
 
 
-def _feed(registry: kopf.OperatorRegistry, cache: Cache, index: int, relists: WorkQueue[int]) -> None:
+def _feed(registry: kopf.OperatorRegistry, cache: Cache, name: str) -> None:
     kind = cache.kind
 
-    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"cache-{index}")
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=name)
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
         obj = dict(event["object"])
         if event["type"] == "DELETED":
             cache.remove(obj)
-            return
-        if event["type"] is None:
-            relists.add(index, RELIST_DELAY)
-        cache.upsert(obj)
+        else:
+            cache.upsert(obj)
