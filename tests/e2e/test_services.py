@@ -49,7 +49,8 @@ def web(workload: Workload) -> Workload:
 def console_made(workload: Workload):
     """A load balancer that the user made."""
     name = f"slb-{workload.namespace}"
-    manifest = objects.custom("ServiceLoadBalancer", name, {"addressType": "internet"}, SHARED)
+    manifest = objects.custom("ServiceLoadBalancer", name, {}, SHARED)
+    del manifest["spec"]  # every field has a default
     workload.management.apply(manifest)
     eventually(lambda: is_ready(workload.management.object("serviceloadbalancers", name, SHARED)), "the SLB ready")
     yield manifest

@@ -19,8 +19,11 @@ from ackbox.resources.servergroup import SERVER_GROUP
 
 ADMISSION = "admissionregistration.k8s.io/v1"
 
-SPEC_CHANGED = {"name": "spec-changed", "expression": "oldObject == null || object.spec != oldObject.spec"}
-"""A match condition: the request creates an object or changes its spec."""
+SPEC_CHANGED = {
+    "name": "spec-changed",
+    "expression": "has(object.spec) && (oldObject == null || !has(oldObject.spec) || object.spec != oldObject.spec)",
+}
+"""A match condition: the request creates an object with a spec, or changes its spec."""
 
 SPEC = "object.spec"
 
