@@ -80,7 +80,8 @@ def _render_program(program: Program, pid_file: Path, logs: Path) -> list[str]:
         f"startretries={START_RETRIES}",
         f"stopwaitsecs={program.stop_seconds}",
         "redirect_stderr=true",
-        f"stdout_logfile={escape(str(logs / program.name))}.log",
+        # Twice, because supervisor expands this one twice.
+        f"stdout_logfile={escape(escape(str(logs / program.name)))}.log",
         f"stdout_logfile_maxbytes={LOG_BYTES}",
         f"stdout_logfile_backups={LOG_BACKUPS}",
     ]

@@ -172,11 +172,6 @@ class Supervisor:
         states = [status.state for status in await self.statuses() if status.group == name]
         return bool(states) and all(state is State.RUNNING for state in states)
 
-    async def restart(self, name: str) -> None:
-        """Stop a group's programs and start them again."""
-        await self._call("stopProcessGroup", name, allow=(Fault.BAD_NAME,))
-        await self._call("startProcessGroup", name, False, allow=(Fault.BAD_NAME,))
-
     async def stop(self, last: Collection[str] = (), say: Callable[[str], None] = lambda _: None) -> None:
         """Stop every program and supervisord itself; returns when nothing of this home runs any more.
 
