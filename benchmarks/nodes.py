@@ -162,9 +162,9 @@ async def compare(home: Path, count: int, rounds: int) -> None:
 
 
 def short(name: str) -> str:
-    """`workload:kube-apiserver` for a process of the benchmark's cluster, the plain name for the others."""
-    group, _, program = name.rpartition(":")
-    return f"workload:{program}" if group.startswith("c") and len(group) == 33 else program
+    """`workload kube-apiserver` for a process of the benchmark's cluster, the plain name for the others."""
+    cluster, _, program = name.partition("-")
+    return f"workload {program}" if cluster.startswith("c") and len(cluster) == 33 else name
 
 
 def report(count: int, pools: list[Run], bares: list[Run], now: dict[str, Usage]) -> None:

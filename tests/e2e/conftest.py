@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from e2e import objects
-from e2e.stack import CORE, Api, Stack, eventually, gone, is_ready
+from e2e.stack import Api, Stack, eventually, is_ready
 
 SHARED = "shared"
 
@@ -44,7 +44,7 @@ class Workload:
 
 
 @pytest.fixture(scope="session")
-def shared_cluster(stack: Stack) -> Iterator[Api]:
+def shared_cluster(stack: Stack) -> Api:
     api = stack.api
     api.kubectl("create", "namespace", SHARED)
     api.apply(objects.vpc(namespace=SHARED), objects.cluster(namespace=SHARED), objects.pool(size=3, namespace=SHARED))
@@ -52,9 +52,7 @@ def shared_cluster(stack: Stack) -> Iterator[Api]:
     eventually(lambda: is_ready(api.object("nodepools", "pool", SHARED)), "its pool Ready")
     workload = stack.workload("one", SHARED)
     eventually(lambda: len(workload.nodes()) == 3, "its nodes")
-    yield workload
-    api.kubectl("delete", "namespace", SHARED, "--wait=false")
-    eventually(lambda: gone(api, f"{CORE}/namespaces/{SHARED}"), "the shared cluster gone")
+    return workload
 
 
 @pytest.fixture
@@ -64,5 +62,5 @@ def workload(stack: Stack, shared_cluster: Api) -> Iterator[Workload]:
     try:
         yield Workload(stack, shared_cluster, name)
     finally:
+        shared_cluster.kubectl("delete", "services", "--all", "-n", name, "--timeout=120s")
         shared_cluster.kubectl("delete", "namespace", name, "--wait=false")
-        eventually(lambda: gone(shared_cluster, f"{CORE}/namespaces/{name}"), f"workload namespace {name} gone")

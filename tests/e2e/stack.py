@@ -168,15 +168,19 @@ class Stack:
         return Api(path)
 
     @contextmanager
-    def namespace(self) -> Iterator[str]:
-        """A namespace of the management cluster, gone afterwards with all that is in it."""
+    def namespace(self, wait: bool = False) -> Iterator[str]:
+        """A namespace of the management cluster, deleted afterwards; with `wait`, gone afterwards.
+
+        Kubernetes takes ten seconds or more for it, so only those wait who look at what is left.
+        """
         name = f"t-{secrets.token_hex(4)}"
         self.api.kubectl("create", "namespace", name)
         try:
             yield name
         finally:
             self.api.kubectl("delete", "namespace", name, "--wait=false")
-            eventually(lambda: gone(self.api, f"{CORE}/namespaces/{name}"), f"namespace {name} gone")
+            if wait:
+                eventually(lambda: gone(self.api, f"{CORE}/namespaces/{name}"), f"namespace {name} gone")
 
     def statuses(self) -> list[Status]:
         """Every supervised process."""

@@ -16,9 +16,14 @@ MOST_WRITES = 60
 """A life with more writes than this is a defect of its own."""
 
 
+def running(stack: Stack, program: str) -> int:
+    """The process id of a program; between a crash and its restart it has none."""
+    return eventually(lambda: stack.pid(program), f"{program} runs")
+
+
 def kill(stack: Stack, program: str) -> int:
     """Kill a supervised program and wait until it runs anew; its new process id."""
-    old = stack.pid(program)
+    old = running(stack, program)
     os.kill(old, signal.SIGKILL)
     return eventually(lambda: (new := stack.pid(program)) != old and new, f"{program} runs again")
 
@@ -38,7 +43,7 @@ def for_every_write(stack: Stack, program: str, life) -> int:
     for writes in range(1, MOST_WRITES):
         pid = armed(stack, program, writes)
         life()
-        if stack.pid(program) == pid:
+        if running(stack, program) == pid:
             # It is still armed: restart it, so that the next test finds it harmless.
             kill(stack, program)
             return writes - 1

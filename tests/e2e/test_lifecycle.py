@@ -28,7 +28,7 @@ def reachable(stack: Stack, namespace: str) -> str:
 
 
 def test_a_deleted_namespace_takes_everything_along(stack):
-    with stack.namespace() as namespace:
+    with stack.namespace(wait=True) as namespace:
         workload = small_cluster(stack, namespace)
         with_service(workload)
         address = eventually(lambda: reachable(stack, namespace), "the Service answers")
