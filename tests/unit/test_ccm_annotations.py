@@ -12,9 +12,9 @@ from ackbox.catalog.annotations import (
     Format,
     Level,
     Mutability,
-    parse,
 )
 from ackbox.ccm.services.annotations import read, value_of
+from ackbox.ccm.services.values import parse
 from ackbox.resources.listener import ListenerSpec, Protocol
 from ackbox.resources.loadbalancer import ServiceLoadBalancerSpec
 

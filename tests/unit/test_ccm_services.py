@@ -418,13 +418,13 @@ def group_object(servers=None, name=GROUP):
     )
 
 
-def changes(target, *there):
+def changes(target, *there, limit=200):
     listeners = [o for o in there if "listenerPort" in o["spec"]]
     groups = [o for o in there if "listenerPort" not in o["spec"]]
     objects = {(LISTENER, o["metadata"]["name"]): o for o in listeners}
     objects |= {(SERVER_GROUP, o["metadata"]["name"]): o for o in groups}
     ours = [o for o in listeners if (o["spec"].get("description") or "").endswith("/web/shop/c1")]
-    return plan(target, There(lambda kind, name: objects.get((kind, name)), ours, groups, OWNER), slb(), FACTS)
+    return plan(target, There(lambda kind, name: objects.get((kind, name)), ours, groups, OWNER, limit), slb(), FACTS)
 
 
 def test_everything_is_made_with_its_owner():
@@ -538,6 +538,16 @@ def test_servers_of_others_stay_and_are_written_only_as_read():
 def test_a_server_that_a_user_has_put_there_is_not_put_there_twice():
     group = obj("g", {"backendServers": [server("i-1", "theirs").wire()]})
     assert servers_patch(group, "mine", [server("i-1", "mine")]) is None
+
+
+def test_what_the_quota_does_not_let_in_is_left_out_and_told():
+    target = model(service())
+    second = target.groups[0].servers[1]
+    result = changes(target, listener(), group_object([second.wire()]), limit=1)
+    assert result.changes == ()
+    assert "quota limit of this load balancer: 1" in result.problems[0]
+    (made, *_) = [change for change in changes(target, limit=1).changes if change.kind is SERVER_GROUP]
+    assert len(made.body["spec"]["backendServers"]) == 1
 
 
 # Status

@@ -10,6 +10,7 @@ from ackbox.ccm.access import connection_of
 from ackbox.ccm.cluster import run_cluster
 from ackbox.ccm.facts import ClusterFacts, facts_of
 from ackbox.ccm.management import management_store
+from ackbox.ccm.release import SERVICES_FINALIZER, release
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Client, Object
@@ -89,34 +90,55 @@ class Clusters:
                 break
 
     async def _reconcile(self, key: Key) -> None:
-        target = await self._target(key)
+        obj = self._management[MANAGED_CLUSTER].get(*key)
+        cluster = ManagedCluster.model_validate(obj) if obj is not None else None
+        target = await self._target(cluster) if cluster is not None else None
+        served = target if cluster is not None and not cluster.deleting else None
         running = self._running.get(key)
-        if running is not None and running.target != target:
+        if running is not None and running.target != served:
             del self._running[key]
             running.task.cancel()
             await asyncio.wait([running.task])
-        if target is not None and key not in self._running:
-            logger.info("serving cluster %s/%s at %s", *key, target.connection.server)
-            task = self._group.create_task(_keep_running(target, self._management))
-            self._running[key] = Running(target, task)
-        if self._management[MANAGED_CLUSTER].get(*key) is not None:
-            self._queue.add(key, SECRET_PERIOD * random.uniform(0.8, 1.2))
+        if cluster is None:
+            return
+        if cluster.deleting:
+            # Its Secret may be gone already, as when the whole namespace is deleted.
+            await self._release(cluster, target or (running.target if running is not None else None))
+            return
+        if served is not None and key not in self._running:
+            if served.facts.external:
+                await self._set_finalizer(cluster, present=True)
+            logger.info("serving cluster %s/%s at %s", *key, served.connection.server)
+            task = self._group.create_task(_keep_running(served, self._management))
+            self._running[key] = Running(served, task)
+        self._queue.add(key, SECRET_PERIOD * random.uniform(0.8, 1.2))
 
-    async def _target(self, key: Key) -> Target | None:
-        """How a cluster is to be served; None when it isn't."""
-        obj = self._management[MANAGED_CLUSTER].get(*key)
-        if obj is None:
-            return None
-        cluster = ManagedCluster.model_validate(obj)
-        if cluster.deleting or cluster.paused or cluster.status.cluster_id is None or not _is_up(cluster):
+    async def _target(self, cluster: ManagedCluster) -> Target | None:
+        """How a cluster is to be served; None when it can't be."""
+        if cluster.paused or cluster.status.cluster_id is None or not _is_up(cluster):
             return None
         try:
             connection = await connection_of(self._management.client, cluster)
         except KubeconfigError as error:
             # The operator says it in the cluster's conditions.
-            logger.warning("cluster %s/%s is not served: %s", *key, error)
+            logger.warning("cluster %s/%s is not served: %s", *cluster.key, error)
             return None
         return Target(facts_of(cluster, connection.server), connection) if connection is not None else None
+
+    async def _release(self, cluster: ManagedCluster, target: Target | None) -> None:
+        """A registered cluster lives on when it leaves; a managed one's Services go with it."""
+        if SERVICES_FINALIZER not in cluster.metadata.finalizers:
+            return
+        if target is not None:
+            await release(target.facts, target.connection)
+        await self._set_finalizer(cluster, present=False)
+
+    async def _set_finalizer(self, cluster: ManagedCluster, present: bool) -> None:
+        before, metadata = cluster.metadata.finalizers, cluster.metadata
+        after = [item for item in before if item != SERVICES_FINALIZER] + [SERVICES_FINALIZER] * present
+        if after != before:
+            body = {"metadata": {"resourceVersion": metadata.resource_version, "finalizers": after}}
+            await self._management.patch(MANAGED_CLUSTER, metadata.name, metadata.namespace, body)
 
 
 def _is_up(cluster: ManagedCluster) -> bool:

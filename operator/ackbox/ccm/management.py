@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ackbox.catalog.quotas import QuotaName, quotas
 from ackbox.ccm.services.names import MARK_TAG, Owner, parse_name
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Cache
@@ -19,6 +20,7 @@ from ackbox.resources import (
     Kind,
 )
 from ackbox.resources.base import CLUSTER_LABEL
+from ackbox.resources.cloudquota import QUOTA_NAME
 
 
 def management_store(client: Client) -> Store:
@@ -53,6 +55,13 @@ def owner_key(namespace: str, owner: Owner) -> str:
 def owned(store: Store, kind: Kind, namespace: str, owner: Owner) -> list[Object]:
     """The listeners or server groups whose names say that they are a Service's."""
     return store[kind].by("owner", owner_key(namespace, owner))
+
+
+def quota(store: Store, namespace: str, name: QuotaName) -> int:
+    """The limit in force, or the default one while the operator hasn't said."""
+    obj = store[CLOUD_QUOTA].get(namespace, QUOTA_NAME) or {}
+    hard = (obj.get("status") or {}).get("hard") or (obj.get("spec") or {}).get("hard") or {}
+    return int(hard.get(name, quotas()[name].hard))
 
 
 def same_vpc(cache: Cache, namespace: str, left: str | None, right: str | None) -> bool:

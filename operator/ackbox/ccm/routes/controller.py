@@ -4,13 +4,12 @@ All nodes that wait are written in one go, so a node pool that grows costs a few
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
 
-from ackbox.catalog.quotas import QuotaName, quotas
+from ackbox.catalog.quotas import QuotaName
 from ackbox.ccm.facts import ClusterFacts
-from ackbox.ccm.management import cluster_of
+from ackbox.ccm.management import quota
 from ackbox.ccm.nodes.model import Route
 from ackbox.ccm.routes.plan import RoutePlan, plan
 from ackbox.ccm.store import Store
@@ -20,11 +19,8 @@ from ackbox.kube.queue import Retry, WorkQueue
 from ackbox.kube.refs import resolve
 from ackbox.resources import CLOUD_QUOTA, INSTANCE, ROUTE_TABLE, VPC
 from ackbox.resources.base import PAUSED_ANNOTATION
-from ackbox.resources.cloudquota import QUOTA_NAME
 from ackbox.resources.instance import InstancePhase
 from ackbox.resources.network import RouteEntry
-
-logger = logging.getLogger(__name__)
 
 WINDOW = 0.05
 """Seconds to collect nodes before the table is written."""
@@ -104,7 +100,8 @@ class RouteController:
 
     def _take_in(self, table: Object | None) -> None:
         before = self._present
-        self._present = {entry.next_hop_id: entry.destination_cidr_block for entry in _entries(table)}
+        there = ((table or {}).get("spec") or {}).get("routeEntries") or []
+        self._present = {entry["nextHopId"]: entry["destinationCidrBlock"] for entry in there}
         for instance in before.keys() ^ self._present.keys():
             self._changed(instance)
 
@@ -123,19 +120,27 @@ class RouteController:
             return
         wanted, dead = self._wanted()
         before = _entries(table)
-        target = plan(before, wanted, await self._dead(before, dead), self._limit())
+        limit = quota(self._management, self._facts.namespace, QuotaName.ROUTE_ENTRIES)
+        target = plan(before, wanted, await self._dead(before, dead), min(TABLE_SIZE, limit))
         if target.entries != before:
             await self._write(table, target)
         self._refuse(target.refused)
 
     async def _write(self, table: Object, target: RoutePlan) -> None:
-        metadata = table["metadata"]
-        patch = {
-            "metadata": {"resourceVersion": metadata["resourceVersion"]},
-            "spec": {"routeEntries": [entry.wire() for entry in target.entries]},
-        }
+        metadata, before = table["metadata"], _entries(table)
+        kind, name, namespace = ROUTE_TABLE, metadata["name"], metadata["namespace"]
         try:
-            await self._management.patch(ROUTE_TABLE, metadata["name"], metadata["namespace"], patch)
+            if before and target.entries[: len(before)] == before:
+                # What is only added needs no check that nothing else has changed: blocks are unique in the table.
+                new = target.entries[len(before) :]
+                operations = [{"op": "add", "path": "/spec/routeEntries/-", "value": entry.wire()} for entry in new]
+                await self._management.json_patch(kind, name, namespace, operations)
+                return
+            patch = {
+                "metadata": {"resourceVersion": metadata["resourceVersion"]},
+                "spec": {"routeEntries": [entry.wire() for entry in target.entries]},
+            }
+            await self._management.patch(kind, name, namespace, patch)
         except Conflict:
             # Another cluster of the VPC was faster.
             await self._management.read(ROUTE_TABLE, metadata["name"], metadata["namespace"])
@@ -163,26 +168,18 @@ class RouteController:
     async def _dead(self, entries: tuple[RouteEntry, ...], dead: set[str]) -> set[str]:
         """The instances whose routes are to go, with those that vanished without our seeing it."""
         cache, gone = self._management[INSTANCE], set(dead)
-        ours = (entry for entry in entries if self._in_pod_network(entry))
-        for name in {entry.next_hop_id for entry in ours}:
-            if cache.get(self._facts.namespace, name) is None:
-                try:
-                    # The table may be ahead of our picture of the instances.
-                    found = await self._management.read(INSTANCE, name, self._facts.namespace)
-                    logger.debug("instance %s of %s is there after all", name, cluster_of(found))
-                except NotFound:
-                    gone.add(name)
+        missing = (entry for entry in entries if cache.get(self._facts.namespace, entry.next_hop_id) is None)
+        for name in {entry.next_hop_id for entry in missing if self._in_pod_network(entry)}:
+            try:
+                # The table may be ahead of our picture of the instances.
+                await self._management.read(INSTANCE, name, self._facts.namespace)
+            except NotFound:
+                gone.add(name)
         return gone
 
     def _in_pod_network(self, entry: RouteEntry) -> bool:
         network = self._facts.pod_network
         return network is not None and IPv4Network(entry.destination_cidr_block, strict=False).subnet_of(network)
-
-    def _limit(self) -> int:
-        quota = self._management[CLOUD_QUOTA].get(self._facts.namespace, QUOTA_NAME) or {}
-        name = QuotaName.ROUTE_ENTRIES
-        hard: dict[str, int] = (quota.get("status") or {}).get("hard") or (quota.get("spec") or {}).get("hard") or {}
-        return min(TABLE_SIZE, hard.get(name, quotas()[name].hard))
 
     def _refuse(self, refused: Mapping[str, str]) -> None:
         before, self.refused = self.refused, refused

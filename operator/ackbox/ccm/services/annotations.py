@@ -12,9 +12,8 @@ from ackbox.catalog.annotations import (
     TUNNEL_TYPE,
     Annotation,
     Level,
-    Value,
-    parse,
 )
+from ackbox.ccm.services.values import Value, parse
 from ackbox.resources.listener import Protocol
 
 

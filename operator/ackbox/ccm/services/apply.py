@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 from ackbox.ccm.services.plan import Change, Create, Delete, Patch
 from ackbox.ccm.store import Store
-from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
+from ackbox.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from ackbox.kube.queue import Retry
 
 PARALLEL = 10
 
 
-async def apply(store: Store, namespace: str, changes: Sequence[Change]) -> None:
-    """Make the changes.
+async def apply(store: Store, namespace: str, changes: Sequence[Change]) -> list[ApiError]:
+    """Make the changes; answers the ones that were refused (a quota, a rule), which don't stop the others.
 
     Raises:
         Retry: something had changed meanwhile; look again.
-        Exception: the first that failed, after all others were attempted.
+        Exception: the first that failed otherwise, after all others were attempted.
     """
     slots = asyncio.Semaphore(PARALLEL)
 
@@ -25,14 +25,18 @@ async def apply(store: Store, namespace: str, changes: Sequence[Change]) -> None
             await _make(store, namespace, change)
 
     results = await asyncio.gather(*(one(change) for change in changes), return_exceptions=True)
-    stale = None
+    stale: BaseException | None = None
+    refused: list[ApiError] = []
     for change, result in zip(changes, results, strict=True):
         if _is_stale(change, result):
             stale = result
+        elif isinstance(result, (Forbidden, Invalid)):
+            refused.append(result)
         elif isinstance(result, BaseException):
             raise result
     if stale is not None:
         raise Retry(f"changed meanwhile: {stale}", 0.05)
+    return refused
 
 
 def _is_stale(change: Change, result: BaseException | None) -> bool:

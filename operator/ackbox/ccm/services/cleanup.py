@@ -17,8 +17,10 @@ async def clean(store: Store, facts: ClusterFacts, view: ServiceView, world: Wor
     namespace = facts.namespace
     listeners = owned(store, LISTENER, namespace, view.owner)
     groups = owned(store, SERVER_GROUP, namespace, view.owner)
-    await apply(store, namespace, _deletes(LISTENER, listeners))
-    await apply(store, namespace, [*_deletes(SERVER_GROUP, groups), *_servers(store, namespace, view.owner)])
+    refused = await apply(store, namespace, _deletes(LISTENER, listeners))
+    refused += await apply(store, namespace, [*_deletes(SERVER_GROUP, groups), *_servers(store, namespace, view.owner)])
+    if refused:
+        raise refused[0]
     by_name = world.by_name(view.default_name)
     own = {item.metadata.uid: item for item in [*world.by_tag(view.default_name), *([by_name] if by_name else [])]}
     for load_balancer in own.values():

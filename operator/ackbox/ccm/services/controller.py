@@ -7,8 +7,9 @@ sets is put back when somebody changes it; what no annotation sets stays as it i
 
 import logging
 
+from ackbox.catalog.quotas import QuotaName
 from ackbox.ccm.facts import ClusterFacts
-from ackbox.ccm.management import owned
+from ackbox.ccm.management import owned, quota
 from ackbox.ccm.reporter import Reporter
 from ackbox.ccm.services import annotations, balancer, model
 from ackbox.ccm.services.annotations import Wishes
@@ -27,6 +28,7 @@ from ackbox.ccm.services.voice import SYNC_FAILED, Voice
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Key
 from ackbox.kube.client import ENDPOINT_SLICE, SERVICE, Object
+from ackbox.kube.errors import ApiError
 from ackbox.kube.queue import Retry, WorkQueue
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, Kind, ServerGroup
@@ -104,11 +106,16 @@ class ServiceController:
         shown = view.labels.get(LOAD_BALANCER_LABEL, "")
         with voice.failing(service, SYNC_FAILED, f"Error syncing load balancer [{shown}]: "):
             has = await balancer.ensure(self._management, self._facts, view, wishes)
-            problems = await self._contents(service, wishes, has, voice)
-        await self._finish(service, wishes, has, [*wishes.problems, *has.problems, *problems], voice)
+            problems, refused = await self._contents(service, wishes, has, voice)
+        problems = [*wishes.problems, *has.problems, *problems, *map(str, refused)]
+        await self._finish(service, wishes, has, problems, voice)
+        if refused:
+            raise refused[0]  # said already; it may be taken later
 
-    async def _contents(self, service: Object, wishes: Wishes, has: Balancer, voice: Voice) -> list[str]:
-        """Bring listeners and server groups up to date; answers what could not be had."""
+    async def _contents(
+        self, service: Object, wishes: Wishes, has: Balancer, voice: Voice
+    ) -> tuple[list[str], list[ApiError]]:
+        """Bring listeners and server groups up to date; answers what can't be had, and what was refused."""
         view = service_view(service, self._facts.cluster_id)
         slices = self._workload[ENDPOINT_SLICE].by("service", str(view.owner))
         observed = Observed(slices, self._triggers.nodes, self._group)
@@ -118,12 +125,13 @@ class ServiceController:
             listeners=self._owned_on(LISTENER, service, has),
             groups=self._owned_on(SERVER_GROUP, service, has),
             owner=view.owner,
+            max_servers=quota(self._management, self._facts.namespace, QuotaName.BACKENDS),
         )
         changes = plan(target, there, has.load_balancer, self._facts)
-        await apply(self._management, self._facts.namespace, changes.changes)
-        await apply(self._management, self._facts.namespace, changes.last)
+        refused = await apply(self._management, self._facts.namespace, changes.changes)
+        refused += await apply(self._management, self._facts.namespace, changes.last)
         voice.empty(service, bool(target.groups) and all(group.servers == () for group in target.groups))
-        return [*target.problems, *changes.problems]
+        return [*target.problems, *changes.problems], refused
 
     def _owned_on(self, kind: Kind, service: Object, has: Balancer) -> list[Object]:
         """What names the Service as its owner on this load balancer."""

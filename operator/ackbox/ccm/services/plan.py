@@ -5,7 +5,7 @@ doesn't name this Service is never deleted, and what names another Service is ne
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ackbox.ccm.facts import ClusterFacts
@@ -71,12 +71,14 @@ class There:
         get: an object by kind and name.
         listeners, groups: those on this load balancer whose name says that they are the Service's.
         owner: the Service.
+        max_servers: how many backend servers a load balancer may have.
     """
 
     get: Callable[[Kind, str], Object | None]
     listeners: Sequence[Object]
     groups: Sequence[Object]
     owner: Owner
+    max_servers: int
 
 
 def plan(wanted: Wanted, there: There, load_balancer: ServiceLoadBalancer, facts: ClusterFacts) -> Plan:
@@ -97,7 +99,11 @@ def plan(wanted: Wanted, there: There, load_balancer: ServiceLoadBalancer, facts
     # A port that can't be had needs no group either.
     groups = [group for group in wanted.groups if group.object_name not in refused - used]
     for group in groups:
-        changes += _group(group, there.get(SERVER_GROUP, group.object_name), load_balancer, facts)
+        existing = there.get(SERVER_GROUP, group.object_name)
+        fitting = _fitting(group, existing, there.max_servers)
+        changes += _group(fitting, existing, load_balancer, facts)
+        if fitting != group:
+            problems.append(_over_quota(group, there.max_servers))
     if wanted.manage_listeners:
         keep = {listener.object_name for listener in wanted.listeners}
         changes += _deletes(LISTENER, there.listeners, keep)
@@ -154,6 +160,24 @@ def _group(
         return []
     patch = servers_patch(existing, str(wanted.name), wanted.servers)
     return [Patch(SERVER_GROUP, wanted.object_name, patch)] if patch is not None else []
+
+
+def _fitting(wanted: WantedGroup, existing: Object | None, limit: int) -> WantedGroup:
+    """As many of the servers as the quota lets in, first those that are in already."""
+    there = (existing or {"spec": {}})["spec"].get("backendServers") or []
+    foreign = sum(server.get("description") != str(wanted.name) for server in there)
+    if wanted.servers is None or len(wanted.servers) + foreign <= limit:
+        return wanted
+    inside = {_identity(server) for server in there}
+    ordered = sorted(wanted.servers, key=lambda server: server.identity not in inside)
+    return replace(wanted, servers=tuple(ordered[: max(0, limit - foreign)]))
+
+
+def _over_quota(wanted: WantedGroup, limit: int) -> str:
+    return (
+        f"BackendServerNumberOverLimit: server group {wanted.name}: the backend server number has reached to the quota "
+        f"limit of this load balancer: {limit}; further servers are left out. Annotation backend-label chooses nodes"
+    )
 
 
 def servers_patch(group: Object, name: str, servers: Sequence[BackendServer] | None) -> Object | None:

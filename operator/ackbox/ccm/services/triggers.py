@@ -18,7 +18,7 @@ from ackbox.ccm.store import Store, Subscriber
 from ackbox.kube.cache import Cache, Key, key_of
 from ackbox.kube.client import ENDPOINT_SLICE, NODE, SERVICE, Object
 from ackbox.kube.queue import WorkQueue
-from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, Kind
+from ackbox.resources import CLOUD_QUOTA, LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, Kind
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 NODE_DELAY = 0.5
@@ -77,6 +77,7 @@ class Triggers:
                 (self._management, SERVICE_LOAD_BALANCER, self._load_balancer),
                 (self._management, LISTENER, self._part),
                 (self._management, SERVER_GROUP, self._part),
+                (self._management, CLOUD_QUOTA, self._quota),
             )
             for store, kind, subscriber in subscriptions:
                 stack.enter_context(store.subscribed(kind, subscriber))
@@ -122,8 +123,19 @@ class Triggers:
             if (service["metadata"].get("annotations") or {}).get(BACKEND_TYPE) != "eni":
                 self._mark(service, NODE_DELAY)
 
+    def _quota(self, old: Object | None, new: Object | None, _own: bool) -> None:
+        limits = [((obj or {}).get("status") or {}).get("hard") for obj in (old, new)]
+        if limits[0] != limits[1]:
+            for service in self._workload[SERVICE].all():
+                self._mark(service)
+
     def _load_balancer(self, old: Object | None, new: Object | None, own: bool) -> None:
-        if old is not None and new is not None and _shown(old) == _shown(new) and (own or old["spec"] == new["spec"]):
+        if (
+            old is not None
+            and new is not None
+            and _shown(old) == _shown(new)
+            and (own or old.get("spec") == new.get("spec"))
+        ):
             return
         for obj in (old, new):
             if obj is not None:

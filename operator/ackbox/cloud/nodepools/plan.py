@@ -57,6 +57,7 @@ class Site:
         subnets: the pool's vSwitches, in its order.
         balanced: spread over the vSwitches; otherwise the first with room is taken.
         types: the pool's instance types that can be used, in its order of preference.
+        held: how many machines the pool has in each vSwitch, by id.
         taken: addresses that are given out in the VPC, as integers.
         pod_network: what pod CIDRs are cut from; None where the network plug-in needs none.
         pod_mask: size of one pod CIDR.
@@ -69,6 +70,7 @@ class Site:
     subnets: Sequence[Subnet]
     balanced: bool
     types: Sequence[InstanceType]
+    held: Mapping[str, int]
     taken: Collection[int]
     pod_network: IPv4Network | None
     pod_mask: int
@@ -139,7 +141,7 @@ class _Supply:
 
     subnet: Subnet
     addresses: Iterator[int]
-    used: int = 0
+    used: int
     next_address: int | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,7 +157,9 @@ class _Supply:
 
 def allocate(need: int, site: Site, new_id: Callable[[], str]) -> tuple[list[Allocation], Shortage | None]:
     """Reserve up to `need` machines; what stops it short, if anything."""
-    supplies = [_Supply(subnet, free_addresses(subnet.cidr, site.taken)) for subnet in site.subnets]
+    supplies = [
+        _Supply(subnet, free_addresses(subnet.cidr, site.taken), site.held.get(subnet.id, 0)) for subnet in site.subnets
+    ]
     blocks = free_blocks(site.pod_network, site.pod_mask, site.pod_taken) if site.pod_network else None
     reserved: list[Allocation] = []
     vcpus = 0

@@ -1,5 +1,6 @@
 """Gathers what a pool's plan needs and reserves what it asks for."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -111,6 +112,7 @@ def _site(cloud: Cloud, context: Context, draft: Draft) -> Site:
         subnets=context.subnets,
         balanced=context.pool.spec.scaling_group.multi_az_policy == "BALANCE",
         types=context.types,
+        held=Counter(entry.v_switch_id for entry in entries if entry.node_pool == context.pool.metadata.name),
         taken=draft.taken() | _addresses_in_use(cloud, context.vpc),
         pod_network=IPv4Network(cluster.spec.container_cidr) if flannel and cluster.spec.container_cidr else None,
         pod_mask=cluster.spec.node_cidr_mask,
