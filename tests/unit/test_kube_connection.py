@@ -1,11 +1,14 @@
 import base64
 
+import aiohttp
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ackbox.kube.connection import KubeconfigError, parse_kubeconfig
+from ackbox.kube.connection import KubeconfigError, no_redirects, parse_kubeconfig
 
 
 def encoded(text: str) -> str:
@@ -72,3 +75,18 @@ def test_no_text_ends_in_another_error(text):
 
 def test_a_connection_does_not_show_its_secrets():
     assert "secret" not in repr(parse_kubeconfig(kubeconfig()))
+
+
+async def test_a_redirect_is_not_followed():
+    followed = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        followed.append(request.path)
+        raise web.HTTPFound("/secret")
+
+    server = TestServer(web.Application())
+    server.app.router.add_get("/{path:.*}", elsewhere)
+    async with server, aiohttp.ClientSession(trace_configs=[no_redirects()]) as session:
+        with pytest.raises(aiohttp.ClientError, match="redirect"):
+            await session.get(server.make_url("/first"))
+    assert followed == ["/first"]

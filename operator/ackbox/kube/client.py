@@ -10,7 +10,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from ackbox.kube import failpoint
-from ackbox.kube.connection import Connection
+from ackbox.kube.connection import Connection, no_redirects
 from ackbox.kube.errors import Unavailable, api_error
 from ackbox.resources import Kind
 
@@ -57,7 +57,11 @@ class Client:
         if self.connection.token:
             configuration.api_key = {"BearerToken": f"Bearer {self.connection.token}"}
         connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context(), limit=MAX_CONNECTIONS)
-        configuration.client_session_kwargs = {"connector": connector, "trust_env": False}
+        configuration.client_session_kwargs = {
+            "connector": connector,
+            "trust_env": False,
+            "trace_configs": [no_redirects()],
+        }
         self._api = ApiClient(configuration)
         self._connector = connector
         self._dynamic = await DynamicClient(self._api, discoverer=_no_discovery)

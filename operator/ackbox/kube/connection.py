@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import yaml
 
 
@@ -35,6 +36,17 @@ class Connection:
             with _memory_file(self.certificate + "\n" + self.key) as path:
                 context.load_cert_chain(path)
         return context
+
+
+def no_redirects() -> aiohttp.TraceConfig:
+    """Makes a session refuse redirects: an untrusted API server must not send us to other addresses."""
+
+    async def refuse(_: object, __: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
+        raise aiohttp.ClientError(f"{answer.url} answers with a redirect, which is not followed")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 @contextmanager
