@@ -65,7 +65,10 @@ class VpcStatus(Status):
     vpc_id: str | None = None
     route_table_id: str | None = None
     vswitches: Annotated[list[VSwitchStatus], keyed("vSwitchName", max_length=24)] = []
-    allocations: Annotated[list[Allocation], keyed("owner", max_length=6000)] = []
+    # Not keyed: the operator alone writes it, and a thousand keyed entries more than double the object's managedFields.
+    allocations: Annotated[
+        list[Allocation], Field(max_length=6000, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    ] = []
 
 
 class Vpc(Resource):

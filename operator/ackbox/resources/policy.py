@@ -217,12 +217,12 @@ def deletion_policy() -> list[dict[str, Any]]:
     """
     closing = "namespaceObject != null && has(namespaceObject.metadata.deletionTimestamp)"
     cluster = Check(
-        f"{closing} || !has(oldObject.spec.deletionProtection) || !oldObject.spec.deletionProtection",
+        f"{closing} || !has(oldObject.spec) || !has(oldObject.spec.deletionProtection) || !oldObject.spec.deletionProtection",
         "'spec.deletionProtection of ' + oldObject.metadata.name + ' is true; set it to false first'",
         "Forbidden",
     )
     balancer = Check(
-        f"{closing} || !has(oldObject.spec.deleteProtection) || oldObject.spec.deleteProtection != 'on'",
+        f"{closing} || !has(oldObject.spec) || !has(oldObject.spec.deleteProtection) || oldObject.spec.deleteProtection != 'on'",
         "'spec.deleteProtection of ' + oldObject.metadata.name + ' is on; set it to off first'",
         "Forbidden",
     )
