@@ -58,10 +58,9 @@ def owned(store: Store, kind: Kind, namespace: str, owner: Owner) -> list[Object
 
 
 def quota(store: Store, namespace: str, name: QuotaName) -> int:
-    """The limit in force, or the default one while the operator hasn't said."""
+    """The limit that admission goes by: what the CloudQuota raises or lowers, else the default."""
     obj = store[CLOUD_QUOTA].get(namespace, QUOTA_NAME) or {}
-    hard = (obj.get("status") or {}).get("hard") or (obj.get("spec") or {}).get("hard") or {}
-    return int(hard.get(name, quotas()[name].hard))
+    return int(((obj.get("spec") or {}).get("hard") or {}).get(name, quotas()[name].hard))
 
 
 def same_vpc(cache: Cache, namespace: str, left: str | None, right: str | None) -> bool:

@@ -71,7 +71,8 @@ class Controller(ABC):
         """
         before = ready_condition(obj)
         wrote = await patch_status(self.cloud.client, self.kind, obj, fields, state)
-        if wrote and before.get("reason") != state.reason and (state.stalled or warn):
+        other = before.get("reason") != state.reason
+        if wrote and ((state.stalled and (other or before.get("message") != state.message)) or (warn and other)):
             await self.cloud.events.warning(obj, state.reason, state.message)
 
     async def _guarded(self, key: Key) -> None:

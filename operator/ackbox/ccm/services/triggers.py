@@ -124,8 +124,7 @@ class Triggers:
                 self._mark(service, NODE_DELAY)
 
     def _quota(self, old: Object | None, new: Object | None, _own: bool) -> None:
-        limits = [((obj or {}).get("status") or {}).get("hard") for obj in (old, new)]
-        if limits[0] != limits[1]:
+        if (old or {}).get("spec") != (new or {}).get("spec"):
             for service in self._workload[SERVICE].all():
                 self._mark(service)
 

@@ -44,6 +44,7 @@ class LoopbackAddresses:
         self._config_map: Object | None = None
         self._wanted: dict[str, tuple[AddressUse, str | None]] = {}
         self._unwanted: set[str] = set()
+        self._known: dict[str, IPv4Address] = {}
 
     async def reserve(self, owner: str, use: AddressUse, before: str | None = None) -> str:
         """The address of an owner; the one it had `before`, if that is free, else a new one.
@@ -51,17 +52,21 @@ class LoopbackAddresses:
         Raises:
             AddressesExhausted: none is left.
         """
+        if owner in self._known:
+            return str(self._known[owner])
         self._wanted[owner] = (use, before)
         self._unwanted.discard(owner)
         address = (await self._flush()).get(owner)
         if address is None:
             self._wanted.pop(owner, None)
             raise AddressesExhausted(f"every loopback address for {use.name} is taken")
+        self._known[owner] = address
         return str(address)
 
     async def release(self, owner: str) -> None:
         """Give the address of an owner back; harmless when it has none."""
         self._unwanted.add(owner)
+        self._known.pop(owner, None)
         self._wanted.pop(owner, None)
         await self._flush()
 

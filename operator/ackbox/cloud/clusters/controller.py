@@ -33,8 +33,8 @@ from ackbox.runtime.errors import RuntimeProblem
 GATHER = 0.5
 """Seconds in which changes of a cluster's machines are gathered before its size is written."""
 
-READY_POLL = 0.2
-"""Seconds between looks at a control plane that is starting."""
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+"""Seconds between looks at a control plane that is starting; longer and longer."""
 
 WAITING_PERIOD = 3.0
 """Seconds between looks at a registered cluster that isn't connected."""
@@ -53,6 +53,7 @@ class Clusters(Controller):
         self._seats = Seats()
         self._managed = ManagedClusters(cloud, planes)
         self._checked: dict[str, float] = {}
+        self._polls: dict[str, int] = {}
         world = cloud.world
         world.clusters.subscribe(self._on_cluster)
         world.vpcs.subscribe(self._on_shared)
@@ -117,7 +118,7 @@ class Clusters(Controller):
             await self.report(obj, starting, progressing("CreatingControlPlane"))
         try:
             result = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
-        except (AddressesExhausted, RuntimeProblem) as error:
+        except (AddressesExhausted, RuntimeProblem, ValueError) as error:
             await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
             raise
         if not result.ready:
@@ -125,9 +126,12 @@ class Clusters(Controller):
                 "StartingControlPlane", "the API server, its controllers or its nodes don't answer yet"
             )
             await self.report(obj, fields, waiting)
-            self._checked.pop(cluster.metadata.uid, None)
-            self.queue.add(cluster.key, after=READY_POLL)
+            uid = cluster.metadata.uid
+            self._checked.pop(uid, None)
+            polls = self._polls[uid] = self._polls.get(uid, 0) + 1
+            self.queue.add(cluster.key, after=min(FIRST_POLL * 1.1**polls, LONGEST_POLL))
             return
+        self._polls.pop(cluster.metadata.uid, None)
         pools = [(pool.get("status") or {}).get("phase") for pool in self.cloud.world.pools_of(obj)]
         phase = running_phase(pools).value
         done = {**fields, "phase": phase, "endpoint": result.endpoint, "currentVersion": result.version}
@@ -162,7 +166,7 @@ class Clusters(Controller):
         if left:
             message = ", ".join(f"{count} {kind}" for kind, count in left.items()) + " are being deleted"
             await self.report(obj, {"phase": ClusterPhase.DELETING.value}, progressing("Deleting", message))
-            self.queue.add(cluster.key, after=READY_POLL)
+            self.resync(cluster.key, CHECK_PERIOD)
             return
         if cluster.status.phase != ClusterPhase.DELETING:
             state = progressing("Deleting", "the control plane is being removed")
@@ -170,6 +174,7 @@ class Clusters(Controller):
         if cluster.spec.cluster_type != EXTERNAL:
             await self._managed.remove(cluster, ids.cluster_id(cluster.metadata.uid))
         self._checked.pop(cluster.metadata.uid, None)
+        self._polls.pop(cluster.metadata.uid, None)
         self._seats.leave(cluster.metadata.namespace, cluster.metadata.uid)
         latest = self.cloud.world.clusters.get(*cluster.key)
         if latest is not None:

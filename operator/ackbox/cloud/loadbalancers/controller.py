@@ -90,7 +90,8 @@ class LoadBalancers(Controller):
             "reachable": reachable,
             "phase": LoadBalancerPhase.ACTIVE.value,
         }
-        await self.report(obj, fields, self._listener_state(obj))
+        state = self._listener_state(obj)
+        await self.report(obj, fields, state, warn=bool(state.message))
         return None
 
     async def _reserve(self, balancer: ServiceLoadBalancer, where: Place) -> str | State:
@@ -122,12 +123,12 @@ class LoadBalancers(Controller):
         return {entry["owner"]: entry["address"] for entry in entries}
 
     def _listener_state(self, obj: Object) -> State:
-        """Ready; with more listeners than the quota allows it says so, for listeners are not ours to refuse."""
+        """Ready. More listeners than the quota allows are only told of: they are not this side's to refuse."""
         count = len(self.cloud.world.listeners_of(obj))
         limit = self.cloud.quotas.limit(obj["metadata"]["namespace"], QuotaName.LISTENERS)
         if count <= limit:
             return ready("Active")
-        return progressing(*refusal(QuotaName.LISTENERS, count, limit))
+        return State("True", *refusal(QuotaName.LISTENERS, count, limit))
 
     async def _finish(self, obj: Object) -> None:
         if RESOURCE_FINALIZER not in (obj["metadata"].get("finalizers") or []):

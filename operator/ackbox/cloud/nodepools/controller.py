@@ -109,7 +109,7 @@ class NodePools(Controller):
         machines = self._machines(obj)
         status = pool_status(pool.spec.scaling_group.desired_size, machines, plan, problem)
         fields = {**self._fields(obj, pool), "phase": status.phase}
-        await self.report(obj, fields, status.state, warn=plan.shortage is not None or problem is not None)
+        await self.report(obj, fields, status.state, warn=plan.shortage is not None or status.state is problem)
 
     async def _finish(self, obj: Object) -> None:
         if RESOURCE_FINALIZER not in (obj["metadata"].get("finalizers") or []):

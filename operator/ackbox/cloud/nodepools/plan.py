@@ -169,7 +169,10 @@ def allocate(need: int, site: Site, new_id: Callable[[], str]) -> tuple[list[All
         stop = _refused(site, len(reserved), kind, vcpus, supply)
         block = next(blocks, None) if blocks is not None and stop is None else None
         if stop is None and blocks is not None and block is None:
-            stop = ("InvalidCIDR.PodCidrNotEnough", f"containerCidr {site.pod_network} has no free /{site.pod_mask}")
+            stop = (
+                "InvalidCIDR.PodCidrNotEnough",
+                f"the cluster's containerCidr {site.pod_network} has no free /{site.pod_mask}",
+            )
         if stop is not None or kind is None or supply is None:
             code, message = stop or ("", "")
             return reserved, Shortage(code, message, need - len(reserved))
@@ -189,7 +192,7 @@ def _refused(
         return refusal(site.vcpus.name, site.vcpus.used + vcpus, site.vcpus.limit)
     if supply is None:
         names = ", ".join(subnet.name for subnet in site.subnets)
-        return "InvalidVSwitchId.IpNotEnough", f"no free address is left in scalingGroup.vswitchIds {names}"
+        return "InvalidVSwitchId.IpNotEnough", f"no free address is left in spec.scalingGroup.vswitchIds {names}"
     return None
 
 
@@ -220,10 +223,10 @@ def usable_types(names: Sequence[str]) -> tuple[list[InstanceType], str | None]:
     small = [kind.name for kind in known if kind is not None and not kind.fits_node]
     problems = []
     if unknown:
-        problems.append(f"scalingGroup.instanceTypes: {', '.join(unknown)}: no such instance type")
+        problems.append(f"spec.scalingGroup.instanceTypes: {', '.join(unknown)}: no such instance type")
     if small:
         problems.append(
-            f"scalingGroup.instanceTypes: {', '.join(small)}: a node needs at least {MIN_VCPU} vCPUs"
+            f"spec.scalingGroup.instanceTypes: {', '.join(small)}: a node needs at least {MIN_VCPU} vCPUs"
             f" and {MIN_MEMORY} GiB"
         )
     return good, "; ".join(problems) or None

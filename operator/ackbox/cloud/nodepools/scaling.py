@@ -60,7 +60,7 @@ def prepare(cloud: Cloud, pool: NodePool, cluster: ManagedCluster) -> Context | 
     problem = stalled(code, wrong_types) if wrong_types else None
     if unknown:
         known = ", ".join(subnet.name for subnet in subnets(vpc)) or "none"
-        message = f"scalingGroup.vswitchIds: {', '.join(unknown)} not in VPC {vpc.metadata.name}; it has: {known}"
+        message = f"spec.scalingGroup.vswitchIds: {', '.join(unknown)} not in VPC {vpc.metadata.name}; it has: {known}"
         problem = progressing("InvalidVSwitchId.NotFound", message)
         if len(unknown) == len(resolved):
             return problem
