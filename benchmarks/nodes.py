@@ -115,7 +115,10 @@ async def prepared(client: Client, count: int) -> Client:
     network = {"vSwitchName": "bench", "zoneId": "cn-hangzhou-h", "cidrBlock": "192.168.0.0/18"}
     await client.create(
         CLOUD_QUOTA,
-        {"metadata": {"name": "default"}, "spec": {"hard": {"nodes": count, "vcpus": 4 * count}}},
+        {
+            "metadata": {"name": "default"},
+            "spec": {"hard": {"nodes": count, "vcpus": 4 * count, "routeentries": count}},
+        },
         NAMESPACE,
     )
     vpc: dict[str, Any] = {"regionId": "cn-hangzhou", "cidrBlock": "192.168.0.0/16", "vswitches": [network]}
@@ -158,6 +161,7 @@ async def compare(home: Path, count: int, rounds: int) -> None:
             await asyncio.gather(*(workload.delete(NODE, f"bare-{i}") for i in range(count)))
             await counter.reach(0)
         watching.cancel()
+        await asyncio.wait([watching], timeout=10)
     report(count, pools, bares, usage(programs))
 
 
