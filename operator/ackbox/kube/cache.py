@@ -1,5 +1,6 @@
 """Our own copy of an API server's objects of one kind, with indexes and subscribers."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -10,6 +11,8 @@ from ackbox.resources import Kind
 Key: TypeAlias = tuple[str, str]
 Indexer: TypeAlias = Callable[[Object], Iterable[str]]
 Subscriber: TypeAlias = Callable[[Object | None, Object | None], None]
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED_DELETIONS = 10_000
 
@@ -96,7 +99,11 @@ class Cache:
                 for value in indexer(new):
                     self._indexes[name][value][key] = None
         for subscriber in self._subscribers:
-            subscriber(old, new)
+            try:
+                subscriber(old, new)
+            except Exception:
+                # One subscriber's defect must not keep the change from the others.
+                logger.exception("a subscriber of %s failed", self.kind)
 
 
 def _version(obj: Object) -> int:
