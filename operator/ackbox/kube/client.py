@@ -31,7 +31,6 @@ SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 EVENT = Kind("", "v1", "events", "Event")
 ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
-LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 CUSTOM_RESOURCE_DEFINITION = Kind(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
@@ -121,10 +120,6 @@ class Client:
         """Ask for an object's deletion; with `uid`, only of exactly that object (`Conflict`)."""
         body = {"preconditions": {"uid": uid}} if uid else None
         await self._write("delete", kind.path(namespace, name), body)
-
-    async def raw(self, path: str) -> str:
-        """Read a path that is no resource, such as `/readyz`."""
-        return json.dumps(await self._call("get", path))
 
     async def _write(self, method: str, path: str, body: object, **params: Any) -> Object:
         answer = await self._call(method, path, body=body, **params)

@@ -68,10 +68,6 @@ class WorkQueue(Generic[K]):
             self._waiting[key] = None
             self._wake.release()
 
-    def idle(self) -> bool:
-        """Whether nothing waits or runs; keys in a delay don't count."""
-        return not self._waiting and not self._running
-
     async def run(self) -> None:
         """Work until cancelled."""
         try:
@@ -98,7 +94,7 @@ class WorkQueue(Generic[K]):
                 self._failures.pop(key, None)
             except Retry as retry:
                 logger.info("%s %s: again in %.1f s: %s", self._name, key, retry.after, retry)
-                self.add_after_run(key, retry.after)
+                self._add_later(key, retry.after)
             except Exception as error:
                 self._back_off(key, error)
             finally:
@@ -107,7 +103,7 @@ class WorkQueue(Generic[K]):
                     self._dirty.discard(key)
                     self.add(key)
 
-    def add_after_run(self, key: K, after: float) -> None:
+    def _add_later(self, key: K, after: float) -> None:
         """Mark a key that is being worked on as due in `after` seconds."""
         self.add(key, max(after, 0.001))
 
@@ -116,7 +112,7 @@ class WorkQueue(Generic[K]):
         delay = min(self._longest_back_off, self._first_back_off * 2 ** (failures - 1))
         delay *= random.uniform(0.8, 1.2)
         logger.warning("%s %s failed, again in %.1f s: %s", self._name, key, delay, error, exc_info=_unexpected(error))
-        self.add_after_run(key, delay)
+        self._add_later(key, delay)
 
 
 def _unexpected(error: Exception) -> Exception | None:
