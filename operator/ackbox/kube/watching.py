@@ -52,13 +52,21 @@ async def _list(client: Client, cache: Cache) -> None:
 
 
 async def _operate(registry: kopf.OperatorRegistry) -> None:
+    # Not kopf.operator(): as it ends it cancels every task of the event loop that began after it did, those of other
+    # clusters' watches and controllers too.
     stop = asyncio.Event()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=_settings(), clusterwide=True, standalone=True, stop_flag=stop
+    )
     try:
-        await kopf.operator(registry=registry, settings=_settings(), clusterwide=True, standalone=True, stop_flag=stop)
-    except asyncio.CancelledError:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         stop.set()
-        raise
-    raise RuntimeError("the watch ended")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    errors = [error for task in ended if not task.cancelled() and (error := task.exception())]
+    raise RuntimeError("the watch ended") from next(iter(errors), None)
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
