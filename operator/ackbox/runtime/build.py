@@ -97,6 +97,7 @@ async def _go_version(go: str) -> tuple[int, int]:
 
 def _environment() -> dict[str, str]:
     caches = cache_folder() / "go"
+    settings = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
     return environment | {
         "CGO_ENABLED": "0",
@@ -110,6 +111,9 @@ def _environment() -> dict[str, str]:
         "GOMODCACHE": str(caches / "mod"),
         "GOCACHE": str(caches / "build"),
         "GOPATH": str(caches),
+        # Go keeps telemetry beside its settings: the user's settings hold, nothing is written there.
+        "GOENV": os.environ.get("GOENV") or str(Path(settings, "go", "env")),
+        "XDG_CONFIG_HOME": str(caches / "config"),
     }
 
 
