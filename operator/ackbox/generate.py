@@ -1,4 +1,4 @@
-"""Writes what is generated: `crds/` from the models and the catalogue, the lock file from `pyproject.toml`.
+"""Writes what is generated: `crds/` and reference pages from models and catalogue, the lock file from `pyproject.toml`.
 
 `make generate` runs it; `--check` writes nothing and fails when something is stale. The lock file names the hash of the
 dependencies it was made for, so that checking it needs no package index.
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from ackbox.catalog.policies import admission_policies
+from ackbox.reference import annotations_page, ingress_page
 from ackbox.resources import RESOURCES
 from ackbox.resources.crd import custom_resource_definition
 
@@ -25,12 +26,14 @@ LOCK = ROOT / "requirements.txt"
 
 
 def generated() -> dict[Path, str]:
-    """Every file under `crds/`, by its path in the repository."""
+    """Every file but the lock file, by its path in the repository."""
     files = {
         Path("crds") / f"{resource.KIND.plural}.yaml": _document([custom_resource_definition(resource)])
         for resource in RESOURCES
     }
     files[Path("crds/admission-policies.yaml")] = _document(admission_policies())
+    files[Path("docs/annotations.md")] = annotations_page()
+    files[Path("docs/ingress-annotations.md")] = ingress_page()
     return files
 
 

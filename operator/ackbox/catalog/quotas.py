@@ -17,6 +17,7 @@ class QuotaName(StrEnum):
     LOAD_BALANCERS = "loadbalancers"
     LISTENERS = "listeners"
     BACKENDS = "backends"
+    ATTACHMENTS = "attachments"
     ROUTE_ENTRIES = "routeentries"
 
 
@@ -26,8 +27,9 @@ class Quota:
 
     Attributes:
         hard: the default figure.
-        counts: what one figure covers: the whole account, or each cluster, load balancer or route table. In the
-            latter case `used` of a CloudQuota is the fullest one's, so that used and hard can be compared.
+        counts: what one figure covers: the whole account, or each cluster, kind of load balancer, load balancer,
+            instance or route table. In the latter case `used` of a CloudQuota is the fullest one's, so that used and
+            hard can be compared.
         code: the cloud's error code when it is exceeded.
         message: the cloud's own words.
     """

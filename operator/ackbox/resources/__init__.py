@@ -1,5 +1,6 @@
 """The custom resources: one pydantic model a kind, the one source of its schema. No I/O, no rules of the cloud."""
 
+from ackbox.resources.acl import ACCESS_CONTROL_LIST, AccessControlList
 from ackbox.resources.base import Kind, Resource
 from ackbox.resources.cloudquota import CLOUD_QUOTA, CloudQuota
 from ackbox.resources.instance import INSTANCE, Instance
@@ -11,6 +12,7 @@ from ackbox.resources.nodepool import NODE_POOL, NodePool
 from ackbox.resources.servergroup import SERVER_GROUP, ServerGroup
 
 __all__ = [
+    "ACCESS_CONTROL_LIST",
     "CLOUD_QUOTA",
     "INSTANCE",
     "LISTENER",
@@ -21,6 +23,7 @@ __all__ = [
     "SERVER_GROUP",
     "SERVICE_LOAD_BALANCER",
     "VPC",
+    "AccessControlList",
     "CloudQuota",
     "Instance",
     "Kind",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 RESOURCES: tuple[type[Resource], ...] = (
+    AccessControlList,
     CloudQuota,
     Instance,
     Listener,

@@ -188,6 +188,9 @@ NODE_POOL_LABEL = f"{GROUP}/nodepool"
 EMULATED_LABEL = f"{GROUP}/emulated"
 """On Nodes: `true` while KWOK keeps the node alive."""
 
+CERTIFICATE_LABEL = f"{GROUP}/certificate-id"
+"""On Secrets that are certificates of the account: the certificate's id."""
+
 INSTANCE_FINALIZER = f"{GROUP}/instance"
 """On Instances: the operator frees the reservation."""
 

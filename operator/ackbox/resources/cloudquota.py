@@ -35,6 +35,13 @@ class CloudQuotaStatus(Status):
 
     hard: dict[str, int] = {}
     used: dict[str, int] = {}
+    # What admission goes by where a quota holds for each of many. An API server can't count other objects itself.
+    full_load_balancers: dict[str, int] = {}
+    """Load balancers, by name and by id, that take no further listener, and how many they have."""
+    full_instances: dict[str, int] = {}
+    """Instances that no further load balancer takes as a backend server, and behind how many they are."""
+    serving_load_balancers: dict[str, int] = {}
+    """Load balancers, by name and by id, that have such instances already and keep them, and how many."""
 
 
 class CloudQuota(Resource):

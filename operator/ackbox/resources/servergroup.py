@@ -1,4 +1,7 @@
-"""ServerGroup: a vServer group with its backend servers. Field names follow the SLB API."""
+"""ServerGroup: a vServer group (CLB) or server group (NLB, ALB) with its backend servers.
+
+Field names follow the SLB API; what only NLB and ALB have follows the NLB API.
+"""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
@@ -13,10 +16,12 @@ from ackbox.resources.base import (
     Model,
     Resource,
     Status,
+    Tag,
     ackbox_kind,
     immutable,
     keyed,
 )
+from ackbox.resources.listener import Scheduler
 
 SERVER_GROUP = ackbox_kind("servergroups", "ServerGroup")
 
@@ -34,7 +39,8 @@ class BackendServer(Model):
 
     server_id: Annotated[str, Field(max_length=253)]
     server_ip: Annotated[str, Field(max_length=45)]
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Annotated[int, Field(ge=0, le=65535)]
+    """0 in a group with anyPortEnabled."""
     weight: Annotated[int, Field(ge=0, le=100)] = 100
     type: Literal["ecs", "eni"] = "ecs"
     description: str | None = None
@@ -45,6 +51,32 @@ class BackendServer(Model):
         return self.server_id, self.server_ip, self.port
 
 
+class HealthCheckConfig(Model):
+    """How an NLB or ALB server group looks at its servers; a CLB listener says it itself."""
+
+    health_check_enabled: bool | None = None
+    health_check_type: Literal["TCP", "HTTP", "UDP"] | None = None
+    health_check_url: Annotated[str, Field(max_length=80)] | None = None
+    health_check_domain: Annotated[str, Field(max_length=80)] | None = None
+    health_check_connect_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0 is the server's own port."""
+    health_check_connect_timeout: Annotated[int, Field(ge=1, le=300)] | None = None
+    health_check_interval: Annotated[int, Field(ge=1, le=50)] | None = None
+    health_check_http_code: list[str] | None = None
+    http_check_method: Literal["GET", "HEAD"] | None = None
+    healthy_threshold: Annotated[int, Field(ge=2, le=10)] | None = None
+    unhealthy_threshold: Annotated[int, Field(ge=2, le=10)] | None = None
+
+
+class StickySessionConfig(Model):
+    """Cookies that tie a client to a server of an ALB server group."""
+
+    sticky_session_enabled: bool | None = None
+    sticky_session_type: Literal["Insert", "Server"] | None = None
+    cookie: Annotated[str, Field(max_length=200)] | None = None
+    cookie_timeout: Annotated[int, Field(ge=1, le=86400)] | None = None
+
+
 class ServerGroupSpec(Model):
     """What its maker wants."""
 
@@ -52,6 +84,22 @@ class ServerGroupSpec(Model):
     v_server_group_name: Annotated[str, Field(max_length=256)]
     cluster_id: str | None = None
     """Name of the ManagedCluster of the backends; a registered one has real backends."""
+    server_group_type: Literal["Instance", "Ip"] | None = None
+    """NLB: by server or by address."""
+    protocol: Literal["TCP", "UDP", "TCPSSL", "HTTP", "HTTPS"] | None = None
+    """NLB, ALB: what the servers speak."""
+    scheduler: Scheduler | None = None
+    """NLB, ALB: how a server is chosen; a CLB listener says it itself."""
+    connection_drain_enabled: bool | None = None
+    connection_drain_timeout: Annotated[int, Field(ge=10, le=900)] | None = None
+    preserve_client_ip_enabled: bool | None = None
+    any_port_enabled: bool | None = None
+    """NLB: a server is sent to on the port that the client asked for."""
+    address_ip_version: Annotated[Literal["ipv4", "DualStack"] | None, Field(alias="addressIPVersion")] = None
+    resource_group_id: str | None = None
+    health_check_config: HealthCheckConfig | None = None
+    sticky_session_config: StickySessionConfig | None = None
+    tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
     backend_servers: Annotated[list[BackendServer], keyed("serverId", "serverIp", "port", max_length=1000)] = []
 
 
