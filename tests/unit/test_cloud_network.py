@@ -84,12 +84,17 @@ def test_what_counts_is_had_and_per_thing_quotas_show_the_fullest():
             {"spec": {"clusterId": "b"}},
         ],
         vpcs=[{"status": {"allocations": [machine, other, third, {"owner": "slb/x"}]}}, {}],
-        load_balancers=[{"status": {"loadBalancerId": "lb-1"}}, {}],
-        listeners=[{"spec": {"loadBalancerId": name}} for name in ("x", "x", "y")],
+        load_balancers=[
+            {"metadata": {"name": "x"}, "status": {"loadBalancerId": "lb-1"}},
+            {"metadata": {"name": "n"}, "spec": {"loadBalancerType": "nlb"}, "status": {"loadBalancerId": "nlb-1"}},
+            {},
+        ],
+        listeners=[{"spec": {"loadBalancerId": name}} for name in ("x", "lb-1", "y")],
         server_groups=[
             {"spec": {"loadBalancerId": "x", "backendServers": [{**server, "port": 80}, {**server, "port": 81}]}},
             {"spec": {"loadBalancerId": "x", "backendServers": [{**server, "serverId": "i-2"}]}},
-            {"spec": {"loadBalancerId": "y"}},
+            {"spec": {"loadBalancerId": "y", "backendServers": [{**server, "port": 80}]}},
+            {"spec": {"loadBalancerId": "z", "backendServers": [{**server, "type": "eni", "port": 80}]}},
         ],
         route_tables=[{"spec": {"routeEntries": [{}, {}]}}, {"spec": {}}],
     )
@@ -101,6 +106,7 @@ def test_what_counts_is_had_and_per_thing_quotas_show_the_fullest():
         "loadbalancers": 1,
         "listeners": 2,
         "backends": 2,
+        "attachments": 2,
         "routeentries": 2,
     }
     state = quota_state(hard({"spec": {"hard": {"vcpus": 12}}}), counted)

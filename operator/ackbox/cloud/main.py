@@ -2,6 +2,7 @@
 
 import asyncio
 
+from ackbox.cloud.acls.controller import AccessControlLists
 from ackbox.cloud.allocation.ledger import Ledgers
 from ackbox.cloud.allocation.loopback import LoopbackAddresses
 from ackbox.cloud.allocation.quota import Quotas
@@ -53,5 +54,6 @@ def controllers(cloud: Cloud, planes: ControlPlanes) -> list[Controller]:
         Instances(cloud),
         Releases(cloud),
         LoadBalancers(cloud),
+        AccessControlLists(cloud),
         CloudQuotas(cloud),
     ]

@@ -6,6 +6,7 @@ from ackbox.kube.cache import Cache
 from ackbox.kube.client import Object
 from ackbox.kube.refs import cloud_ids, resolve, resource_cache
 from ackbox.resources import (
+    ACCESS_CONTROL_LIST,
     CLOUD_QUOTA,
     INSTANCE,
     LISTENER,
@@ -76,6 +77,7 @@ class World:
     vpcs: Cache = field(default_factory=lambda: resource_cache(VPC))
     route_tables: Cache = field(default_factory=lambda: resource_cache(ROUTE_TABLE))
     cloud_quotas: Cache = field(default_factory=lambda: resource_cache(CLOUD_QUOTA))
+    access_control_lists: Cache = field(default_factory=lambda: resource_cache(ACCESS_CONTROL_LIST))
 
     def caches(self) -> list[Cache]:
         """Every cache, to be watched."""

@@ -5,6 +5,7 @@ from ackbox.kube.client import Object
 from ackbox.resources import Kind
 
 _ID_FIELD = {
+    "AccessControlList": "aclId",
     "ManagedCluster": "clusterId",
     "NodePool": "nodepoolId",
     "ServiceLoadBalancer": "loadBalancerId",

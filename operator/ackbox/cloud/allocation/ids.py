@@ -51,9 +51,29 @@ def route_table_id(uid: str) -> str:
     return _named("vtb", uid)
 
 
-def load_balancer_id(uid: str) -> str:
-    """`lb-` and 20 characters."""
-    return _named("lb", uid)
+def load_balancer_id(uid: str, prefix: str = "lb") -> str:
+    """`lb-`, `nlb-` or `alb-` and 20 characters."""
+    return _named(prefix, uid)
+
+
+def access_control_list_id(uid: str) -> str:
+    """`acl-` and 20 characters."""
+    return _named("acl", uid)
+
+
+def elastic_address_id(load_balancer_uid: str, zone: str) -> str:
+    """`eip-` and 20 characters, of the address that the cloud itself gives a load balancer in a zone."""
+    return _named("eip", load_balancer_uid, zone)
+
+
+def elastic_address_number(allocation_id: str, count: int) -> int:
+    """Where among `count` addresses the search for an elastic IP address begins."""
+    return int.from_bytes(_digest("eip", allocation_id)) % count
+
+
+def security_group_id(load_balancer_uid: str) -> str:
+    """`sg-` and 20 characters, of the group that keeps a load balancer's source ranges."""
+    return _named("sg", load_balancer_uid)
 
 
 def new_instance_id() -> str:

@@ -4,11 +4,12 @@ All reservations and releases that wait go out in one resourceVersion-checked wr
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 
-from ackbox.kube.client import CONFIG_MAP, NAMESPACE, Client, Object
+from ackbox.kube.client import CONFIG_MAP, Client, Object
 from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
 
 SYSTEM_NAMESPACE = "ackbox-system"
@@ -107,14 +108,9 @@ class LoopbackAddresses:
             return await self._client.get(CONFIG_MAP, CONFIG_MAP_NAME, SYSTEM_NAMESPACE)
         except NotFound:
             pass
-        for kind, body, namespace in (
-            (NAMESPACE, {"metadata": {"name": SYSTEM_NAMESPACE}}, None),
-            (CONFIG_MAP, {"metadata": {"name": CONFIG_MAP_NAME}}, SYSTEM_NAMESPACE),
-        ):
-            try:
-                await self._client.create(kind, body, namespace)
-            except AlreadyExists:
-                continue
+        # The namespace comes with the installation, and so does the right to make this in it.
+        with contextlib.suppress(AlreadyExists):
+            await self._client.create(CONFIG_MAP, {"metadata": {"name": CONFIG_MAP_NAME}}, SYSTEM_NAMESPACE)
         return await self._client.get(CONFIG_MAP, CONFIG_MAP_NAME, SYSTEM_NAMESPACE)
 
 

@@ -1,32 +1,39 @@
 """Gives load balancers their id and addresses, and takes their listeners along when they go."""
 
-from ipaddress import IPv4Address
-
 from ackbox.catalog.quotas import QuotaName
-from ackbox.cloud.allocation import ids
 from ackbox.cloud.allocation.addresses import integers
 from ackbox.cloud.allocation.ledger import Draft
 from ackbox.cloud.allocation.loopback import AddressesExhausted, AddressUse
 from ackbox.cloud.allocation.quota import Seats, refusal
-from ackbox.cloud.loadbalancers.plan import Place, choose, owner_of, place, public_address
+from ackbox.cloud.loadbalancers.attributes import (
+    SETTLED,
+    bound_elsewhere,
+    busy,
+    crowding,
+    elastic_addresses,
+    elastic_ids,
+    shown,
+)
+from ackbox.cloud.loadbalancers.plan import Places, assign, owned, places
 from ackbox.cloud.reconciling import (
     Cloud,
     Controller,
     add_finalizer,
     delete_all,
     deleting,
-    is_ready,
     paused,
+    ready_condition,
     remove_finalizers,
     spec_changed,
 )
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
-from ackbox.kube.conditions import State, progressing, ready
+from ackbox.kube.conditions import State, progressing
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, ServiceLoadBalancer, Vpc
 from ackbox.resources.base import RESOURCE_FINALIZER
-from ackbox.resources.loadbalancer import LoadBalancerPhase
+from ackbox.resources.loadbalancer import LoadBalancerPhase, LoadBalancerType
+from ackbox.resources.network import Allocation
 
 GATHER = 0.2
 """Seconds in which changes of VPCs are gathered before waiting load balancers are looked at."""
@@ -56,79 +63,90 @@ class LoadBalancers(Controller):
         balancer = ServiceLoadBalancer.model_validate(obj)
         state = self._admit(balancer) or await self._give_addresses(obj, balancer)
         if state is not None:
-            await self.report(obj, {"phase": LoadBalancerPhase.INACTIVE.value}, state, warn="Quota" in state.reason)
+            # One that serves goes on as it is: the cloud too refuses a wrong change and leaves the rest alone.
+            fields = {} if balancer.status.address else {"phase": LoadBalancerPhase.INACTIVE.value}
+            await self.report(obj, fields, state, warn="Quota" in state.reason)
         self.resync(key)
 
     def _admit(self, balancer: ServiceLoadBalancer) -> State | None:
-        namespace = balancer.metadata.namespace
-        every = self.cloud.world.load_balancers.all(namespace)
+        namespace, kind = balancer.metadata.namespace, balancer.spec.load_balancer_type
+        every = [obj for obj in self.cloud.world.load_balancers.all(namespace) if kind_of(obj) == kind]
         holders = {obj["metadata"]["uid"] for obj in every if (obj.get("status") or {}).get("loadBalancerId")}
         limit = self.cloud.quotas.limit(namespace, QuotaName.LOAD_BALANCERS)
-        if self._seats.take(namespace, balancer.metadata.uid, holders, limit):
+        if self._seats.take(_seats_of(namespace, kind), balancer.metadata.uid, holders, limit):
             return None
         return progressing(*refusal(QuotaName.LOAD_BALANCERS, len(holders), limit))
 
     async def _give_addresses(self, obj: Object, balancer: ServiceLoadBalancer) -> State | None:
         """Give a load balancer what it needs; a state when that isn't possible now."""
-        namespace = balancer.metadata.namespace
-        vpcs = [_slim(vpc) for vpc in self.cloud.world.vpcs.all(namespace)]
-        where = place(balancer, vpcs)
+        world = self.cloud.world
+        where = places(balancer, [_slim(vpc) for vpc in world.vpcs.all(balancer.metadata.namespace)])
         if isinstance(where, State):
             return where
-        owner = _loopback_owner(*balancer.key)
         try:
-            use = AddressUse.LOAD_BALANCER
+            owner, use = _loopback_owner(*balancer.key), AddressUse.LOAD_BALANCER
             reachable = await self.cloud.loopback.reserve(owner, use, balancer.status.reachable)
         except AddressesExhausted as error:
             return progressing("ObtainIpFail", str(error))
-        address = public_address(IPv4Address(reachable)) if where is None else await self._reserve(balancer, where)
-        if isinstance(address, State):
-            return address
-        fields = {
-            "loadBalancerId": ids.load_balancer_id(balancer.metadata.uid),
-            "address": address,
-            "reachable": reachable,
-            "phase": LoadBalancerPhase.ACTIVE.value,
-        }
-        state = self._listener_state(obj)
-        await self.report(obj, fields, state, warn=bool(state.message))
+        given = [] if where is None else await self._reserve(balancer, where)
+        if isinstance(given, State):
+            return given
+        zones = [place.zone for place in where.each] if where else []
+        private = {zone: (entry.address, entry.v_switch_id) for zone, entry in zip(zones, given, strict=True)}
+        region = where.vpc.spec.region_id if where else None
+        eips = list(elastic_ids(balancer).values())
+        bound = bound_elsewhere(balancer, eips, world.load_balancers.all(balancer.metadata.namespace) if eips else ())
+        elastic = self._elastic(balancer, [each for each in eips if each not in bound])
+        state = busy(bound) or self._crowding(obj)
+        await self.report(obj, shown(balancer, reachable, private, elastic, region), state, warn=bool(state.message))
         return None
 
-    async def _reserve(self, balancer: ServiceLoadBalancer, where: Place) -> str | State:
-        result: str | State = ""
+    async def _reserve(self, balancer: ServiceLoadBalancer, where: Places) -> list[Allocation] | State:
+        """The reservations of a load balancer, one a place; those it doesn't need any more go."""
+        world, name = self.cloud.world, balancer.metadata.name
+        held = self._reserved(where.vpc.key, name)
+        if held.keys() == {place.owner for place in where.each} and all(p.fits(held[p.owner]) for p in where.each):
+            return [held[place.owner] for place in where.each]
+        result: list[Allocation] | State = []
 
         def change(draft: Draft) -> None:
             nonlocal result
-            vpc = self.cloud.world.vpcs.get(*where.vpc.key)
-            machines = self.cloud.world.instances_in(vpc) if vpc else []
+            vpc = world.vpcs.get(*where.vpc.key)
+            machines = world.instances_in(vpc) if vpc else []
             used = integers(machine["spec"]["vpcAttributes"]["privateIpAddress"] for machine in machines)
-            chosen = choose(balancer, where.subnet, draft.entries, draft.taken() | used)
-            if isinstance(chosen, State):
-                result = chosen
+            result = assign(where.each, draft.entries, draft.taken() | used)
+            if isinstance(result, State):
                 return
-            result = chosen.address
-            if chosen.owner not in draft.entries:
-                draft.reserve([chosen])
+            draft.free(set(owned(name, draft.entries)) - {entry.owner for entry in result})
+            draft.reserve([entry for entry in result if draft.entries.get(entry.owner) != entry])
 
-        entries = self._entries(where.vpc.key)
-        held = entries.get(owner_of(balancer.metadata.name))
-        if held is not None:
-            return held
         await self.cloud.ledgers.update(where.vpc.key, change)
         return result
 
-    def _entries(self, vpc_key: Key) -> dict[str, str]:
+    def _reserved(self, vpc_key: Key, name: str) -> dict[str, Allocation]:
         vpc = self.cloud.world.vpcs.get(*vpc_key) or {}
-        entries = (vpc.get("status") or {}).get("allocations", ())
-        return {entry["owner"]: entry["address"] for entry in entries}
+        entries = {entry["owner"]: entry for entry in (vpc.get("status") or {}).get("allocations", ())}
+        return {owner: Allocation.model_validate(entries[owner]) for owner in owned(name, entries)}
 
-    def _listener_state(self, obj: Object) -> State:
-        """Ready. More listeners than the quota allows are only told of: they are not this side's to refuse."""
-        count = len(self.cloud.world.listeners_of(obj))
-        limit = self.cloud.quotas.limit(obj["metadata"]["namespace"], QuotaName.LISTENERS)
-        if count <= limit:
-            return ready("Active")
-        return State("True", *refusal(QuotaName.LISTENERS, count, limit))
+    def _elastic(self, balancer: ServiceLoadBalancer, allocation_ids: list[str]) -> dict[str, str]:
+        if not allocation_ids:
+            return {}
+        others = [
+            obj for obj in self.cloud.world.load_balancers.all() if obj["metadata"]["uid"] != balancer.metadata.uid
+        ]
+        taken = {eip["ipAddress"] for obj in others for eip in _eips(obj)}
+        held = {eip.allocation_id: eip.ip_address for eip in balancer.status.eips}
+        return elastic_addresses(allocation_ids, held, taken)
+
+    def _crowding(self, obj: Object) -> State:
+        servers = [
+            (server["serverId"], server["serverIp"])
+            for group in self.cloud.world.server_groups_of(obj)
+            for server in group["spec"].get("backendServers") or ()
+        ]
+        names, namespace = (QuotaName.LISTENERS, QuotaName.BACKENDS), obj["metadata"]["namespace"]
+        limits = {name: self.cloud.quotas.limit(namespace, name) for name in names}
+        return crowding(len(self.cloud.world.listeners_of(obj)), len(set(servers)), limits)
 
     async def _finish(self, obj: Object) -> None:
         if RESOURCE_FINALIZER not in (obj["metadata"].get("finalizers") or []):
@@ -142,23 +160,23 @@ class LoadBalancers(Controller):
             await self.report(obj, {}, progressing("Deleting", message))
             return
         for vpc in self.cloud.world.vpcs.all(namespace):
-            if owner_of(name) in self._entries((namespace, vpc["metadata"]["name"])):
-                key = (namespace, vpc["metadata"]["name"])
-                await self.cloud.ledgers.update(key, lambda draft: draft.free([owner_of(name)]))
+            key = (namespace, vpc["metadata"]["name"])
+            if self._reserved(key, name):
+                await self.cloud.ledgers.update(key, lambda draft: draft.free(owned(name, draft.entries)))
         await self.cloud.loopback.release(_loopback_owner(namespace, name))
-        self._seats.leave(namespace, obj["metadata"]["uid"])
+        self._seats.leave(_seats_of(namespace, kind_of(obj)), obj["metadata"]["uid"])
         await remove_finalizers(self.cloud.client, SERVICE_LOAD_BALANCER, obj, RESOURCE_FINALIZER)
 
     def _on_balancer(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
             self.queue.add(_key(new))
-        if new is None and old is not None:
+        if old is not None and (new is None or _eips(old) != _eips(new)):
             self._add_waiting(old["metadata"]["namespace"])
 
     def _on_part(self, old: Object | None, new: Object | None) -> None:
-        """A listener or server group came or went."""
+        """A listener or server group came or went, or a group has more or fewer servers."""
         obj = new or old
-        if obj is None or (old is not None and new is not None):
+        if obj is None or (old is not None and new is not None and _size(old) == _size(new)):
             return
         found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
         if found is not None:
@@ -171,17 +189,35 @@ class LoadBalancers(Controller):
 
     def _add_waiting(self, namespace: str) -> None:
         for obj in self.cloud.world.load_balancers.all(namespace):
-            if not is_ready(obj):
+            if ready_condition(obj).get("reason") != SETTLED:
                 self.queue.add(_key(obj), after=GATHER)
+
+
+def kind_of(obj: Object) -> str:
+    """Whether a stored object is a CLB, an NLB or an ALB."""
+    kind: str = (obj.get("spec") or {}).get("loadBalancerType", LoadBalancerType.CLB.value)
+    return kind
 
 
 def _key(obj: Object) -> Key:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
+def _eips(obj: Object) -> list[Object]:
+    return list((obj.get("status") or {}).get("eips") or ())
+
+
+def _size(part: Object) -> int:
+    return len(part["spec"].get("backendServers") or ())
+
+
 def _slim(vpc: Object) -> Vpc:
     """A VPC without its many reservations."""
     return Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+
+
+def _seats_of(namespace: str, kind: str) -> str:
+    return f"{namespace}/{kind}"
 
 
 def _loopback_owner(namespace: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """Counts what every namespace uses, in its CloudQuota `default`, which comes with the first object of ackbox."""
 
 from ackbox.cloud.allocation.quota import hard
-from ackbox.cloud.quotas.plan import quota_state, used
+from ackbox.cloud.quotas.plan import full, quota_state, replacement, used
 from ackbox.cloud.reconciling import Cloud, Controller, paused
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
@@ -42,8 +42,13 @@ class CloudQuotas(Controller):
         if paused(quota):
             return
         limits = hard(quota)
-        counted = used(**{name: cache.all(namespace) for name, cache in self._counted.items()})
-        fields = {"hard": {name.value: limit for name, limit in limits.items()}, "used": counted}
+        objects = {name: cache.all(namespace) for name, cache in self._counted.items()}
+        counted = used(**objects)
+        parts = {name: objects[name] for name in ("load_balancers", "listeners", "server_groups")}
+        before = quota.get("status") or {}
+        fields: Object = {"hard": {name.value: limit for name, limit in limits.items()}, "used": counted}
+        for field, figures in full(limits, counted, **parts).items():
+            fields[field] = replacement(before.get(field) or {}, figures) or None
         await self.report(quota, fields, quota_state(limits, counted))
 
     async def _create(self, namespace: str) -> None:

@@ -1,0 +1,1 @@
+"""AccessControlLists: their ids, and what is wrong with their entries."""
