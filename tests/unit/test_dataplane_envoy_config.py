@@ -4,18 +4,15 @@ import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 
 from ackbox.dataplane import envoy_config, envoy_listener
-from ackbox.dataplane.model import Endpoint, Frontend, HealthCheck, Serving, Stickiness, Upstream
+from ackbox.dataplane.model import Branch, Endpoint, Frontend, HealthCheck, Stickiness, Upstream
 from ackbox.resources.listener import Protocol, Scheduler
 
 CHECK = HealthCheck(True, 2, 5, 3, 3, port=9000)
 
 
-def serving(
-    scheduler: Scheduler, stickiness: Stickiness = Stickiness.NONE, check: HealthCheck | None = None
-) -> Serving:
+def branch(scheduler: Scheduler, stickiness: Stickiness = Stickiness.NONE, check: HealthCheck | None = None) -> Branch:
     endpoint = Endpoint(("i-1", "10.0.0.1", 80), ("127.42.128.1", 61000), 7, healthy=False)
-    frontend = Frontend(("127.42.16.1", 80), Protocol.TCP, stickiness)
-    return Serving(frontend, Upstream(scheduler, stickiness, Protocol.TCP, check), (endpoint,))
+    return Branch(Upstream(scheduler, stickiness, Protocol.TCP, check), (endpoint,))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +22,7 @@ def serving(
         (Scheduler.WRR, Stickiness.NONE, cluster_pb2.Cluster.ROUND_ROBIN),
         (Scheduler.SCH, Stickiness.SOURCE_IP, cluster_pb2.Cluster.MAGLEV),
         (Scheduler.RR, Stickiness.SOURCE_IP, cluster_pb2.Cluster.MAGLEV),
-        (Scheduler.WLC, Stickiness.COOKIE, cluster_pb2.Cluster.MAGLEV),
+        (Scheduler.WLC, Stickiness.SOURCE_IP, cluster_pb2.Cluster.MAGLEV),
     ],
 )
 def test_schedulers(scheduler: Scheduler, stickiness: Stickiness, policy: int) -> None:
@@ -56,15 +53,14 @@ def test_health_checks(protocol: Protocol, checks: int) -> None:
 
 @pytest.mark.parametrize(("scheduler", "weight"), [(Scheduler.RR, 0), (Scheduler.WRR, 7), (Scheduler.WLC, 7)])
 def test_endpoint_weights(scheduler: Scheduler, weight: int) -> None:
-    (locality,) = envoy_config.endpoints("a", serving(scheduler)).endpoints
+    (locality,) = envoy_config.endpoints("a", branch(scheduler)).endpoints
     (endpoint,) = locality.lb_endpoints
     assert endpoint.load_balancing_weight.value == weight
     assert endpoint.health_status == envoy_config.UNHEALTHY
-    assert not endpoint.HasField("metadata")
 
 
 def test_hashed_and_probed_endpoint() -> None:
-    (locality,) = envoy_config.endpoints("a", serving(Scheduler.SCH, Stickiness.SOURCE_IP, CHECK)).endpoints
+    (locality,) = envoy_config.endpoints("a", branch(Scheduler.SCH, Stickiness.SOURCE_IP, CHECK)).endpoints
     (endpoint,) = locality.lb_endpoints
     assert endpoint.metadata.filter_metadata["envoy.lb"]["hash_key"] == "i-1/10.0.0.1:80"
     assert endpoint.endpoint.health_check_config.port_value == 9000

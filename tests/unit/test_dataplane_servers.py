@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import socket
+import struct
+import time
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Network
 
 import pytest
 import pytest_asyncio
 
-from ackbox.dataplane.model import Address
+from ackbox.dataplane.model import Address, Passage
+from ackbox.dataplane.proxy_protocol import FIXED, PROXY_V2, SIGNATURE
 from ackbox.dataplane.responder import Budget, GroupNames, Server, TcpPort
 from ackbox.dataplane.servers import AddressPool, Exhausted, VirtualGroup, VirtualServers
 
@@ -110,6 +113,7 @@ async def test_http_keeps_the_connection(servers: VirtualServers) -> None:
             "method": "GET",
             "path": path.decode(),
             "xForwardedFor": "198.51.100.1",
+            "headers": {"host": "x", "x-forwarded-for": "198.51.100.1"},
         }
     writer.close()
 
@@ -148,13 +152,19 @@ async def test_server_that_leaves_lingers() -> None:
 
 async def test_claimed_port_is_given_up(servers: VirtualServers) -> None:
     found = await servers.serve(group(A), "tcp")
-    assert servers.claim(found[A][1]) == [("ns", "g")]
+    reader, writer = await by_way_of(LISTENER, found[A])
+    assert servers.claim(("ns", "web"), frozenset({found[A][1]})) == [("ns", "g")]
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", found[A][1]))
     moved = await servers.serve(group(A), "tcp")
     assert moved[A][1] != found[A][1]
     assert await line(moved[A])
-    assert servers.claim(8080) == []
+    assert servers.claim(("ns", "other"), frozenset({8080})) == []
+    # What was connected goes on, for as long as its server is there.
+    assert await echoes(reader, writer)
+    await servers.serve(group(B), "tcp")
+    await cut(reader)
+    writer.close()
 
 
 async def test_connections_are_limited() -> None:
@@ -169,6 +179,71 @@ async def test_connections_are_limited() -> None:
     assert not await line(where)
     writer.close()
     port.close()
+
+
+LISTENER, OTHER = ("127.42.16.1", 8080), ("127.42.16.1", 8081)
+
+
+async def by_way_of(listener: Address, where: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection as Envoy makes one for a listener, which the server has greeted."""
+    reader, writer = await asyncio.open_connection(*where)
+    body = socket.inet_aton("127.0.0.1") + socket.inet_aton(listener[0]) + struct.pack("!HH", 40_000, listener[1])
+    writer.write(FIXED.pack(SIGNATURE, PROXY_V2, 0x11, len(body)) + body)
+    assert await echoes(reader, writer, greeted=False)
+    return reader, writer
+
+
+async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, greeted: bool = True) -> bool:
+    writer.write(b"ping\n")
+    async with asyncio.timeout(DEADLINE):
+        if not greeted:
+            await reader.readline()
+        return await reader.readline() == b"ping\n"
+
+
+@pytest.mark.parametrize("left", [C, B], ids=["port goes", "port stays"])
+async def test_connections_drain_by_their_listener(servers: VirtualServers, left: tuple[str, str, int]) -> None:
+    servers.treat((), (LISTENER,), Passage(drain=60))
+    found = await servers.serve(group(A, left), "tcp")
+    draining, other = await by_way_of(LISTENER, found[left]), await by_way_of(OTHER, found[left])
+    await servers.serve(group(A), "tcp")
+    await cut(other[0])
+    assert await echoes(*draining)
+    draining[1].close()
+
+
+async def test_drain_ends(servers: VirtualServers) -> None:
+    servers.treat((), (LISTENER,), Passage(drain=0.2))
+    found = await servers.serve(group(A, B), "tcp")
+    reader, writer = await by_way_of(LISTENER, found[B])
+    await servers.serve(group(A), "tcp")
+    await cut(reader)
+    writer.close()
+
+
+async def test_stopped_machine_drains_nothing(servers: VirtualServers) -> None:
+    servers.treat((), (LISTENER,), Passage(drain=60))
+    found = await servers.serve(group(A), "tcp")
+    reader, writer = await by_way_of(LISTENER, found[A])
+    await servers.serve(group(A, down=("i-a",)), "tcp")
+    await cut(reader)
+    writer.close()
+
+
+async def test_connection_is_sent_no_more_than_its_listener_allows(servers: VirtualServers) -> None:
+    servers.treat((), (LISTENER,), Passage(bytes_per_second=1_000_000))
+    found = await servers.serve(group(A), "tcp")
+    spent = []
+    for listener in (LISTENER, OTHER):
+        reader, writer = await by_way_of(listener, found[A])
+        begin = time.monotonic()
+        writer.write(b"x" * 2_000_000)
+        async with asyncio.timeout(DEADLINE):
+            await reader.readexactly(2_000_000)
+        spent.append(time.monotonic() - begin)
+        writer.close()
+    assert spent[0] > 1
+    assert spent[1] < spent[0]
 
 
 def test_pool_gives_a_machine_one_address_and_reuses_the_oldest() -> None:

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
+from ackbox.dataplane.names import key_of_resource
 from ackbox.dataplane.xds_store import ResourceStore, ResourceType
 from ackbox.dataplane.xds_stream import Answer, Stream
 
-CDS, EDS, LDS = ResourceType
+CDS, EDS, RDS, LDS, SDS = ResourceType
 
 
 class Envoy:
@@ -56,7 +60,7 @@ def put(store: ResourceStore, *names: str, port: int = 80) -> None:
     for name in names:
         store.put(CDS, name, cluster_pb2.Cluster(name=name))
         store.put(EDS, name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
-        store.put(LDS, name, message(name, port))
+        store.put(LDS, name, message(name, port), (name,))
 
 
 def message(name: str, port: int) -> Any:
@@ -68,7 +72,7 @@ def message(name: str, port: int) -> Any:
 def connected(store: ResourceStore, *names: str) -> Envoy:
     """An Envoy that runs these already."""
     envoy = Envoy(store)
-    for kind in ResourceType:
+    for kind in (CDS, EDS, LDS):
         has = {name: store.all(kind)[name].version for name in names}
         envoy.asks(kind, *(names if kind is EDS else ()), has=has)
     return envoy
@@ -236,3 +240,64 @@ def test_versions_follow_the_content() -> None:
     put(one, "a")
     put(other, "a")
     assert one.all(LDS)["a"].version == other.all(LDS)["a"].version
+
+
+def test_listener_waits_for_the_endpoints_of_every_cluster() -> None:
+    store = ResourceStore()
+    for name in ("ns/a", "ns/a#rule"):
+        store.put(CDS, name, cluster_pb2.Cluster(name=name))
+        store.put(EDS, name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+    store.put(LDS, "ns/a", message("ns/a", 80), ("ns/a", "ns/a#rule"))
+    envoy = Envoy(store)
+    envoy.asks(CDS)
+    envoy.asks(LDS)
+    envoy.gets()
+    envoy.asks(EDS, "ns/a")
+    assert envoy.gets() == [(EDS, ["ns/a"], [])]
+    envoy.asks(EDS, "ns/a#rule")
+    assert envoy.gets() == [(EDS, ["ns/a#rule"], []), (LDS, ["ns/a"], [])]
+
+
+def test_secrets_are_sent_when_asked_for_and_never_taken_away() -> None:
+    store = ResourceStore()
+    store.put(SDS, "ns/a/cert", secret_pb2.Secret(name="ns/a/cert"))
+    envoy = Envoy(store)
+    envoy.asks(CDS)
+    assert envoy.gets() == []
+    envoy.asks(SDS, "ns/a/cert")
+    assert envoy.gets() == [(SDS, ["ns/a/cert"], [])]
+    store.put(SDS, "ns/a/cert", secret_pb2.Secret(name="ns/a/cert", tls_certificate={}))
+    assert envoy.gets() == [(SDS, ["ns/a/cert"], [])]
+    store.drop(SDS, "ns/a/cert")
+    assert envoy.gets() == []
+
+
+def test_routes_wait_for_the_servers_of_what_they_newly_name() -> None:
+    store = ResourceStore()
+    put(store, "ns/a")
+    envoy = connected(store, "ns/a")
+    store.put(RDS, "ns/a", route_pb2.RouteConfiguration(name="ns/a"), ("ns/a",))
+    assert envoy.gets() == []
+    envoy.asks(RDS, "ns/a")
+    assert envoy.gets() == [(RDS, ["ns/a"], [])]
+    store.put(RDS, "ns/a", route_pb2.RouteConfiguration(name="ns/a", virtual_hosts=[{}]), ("ns/a", "ns/a#g"))
+    store.put(CDS, "ns/a#g", cluster_pb2.Cluster(name="ns/a#g"))
+    store.put(EDS, "ns/a#g", endpoint_pb2.ClusterLoadAssignment(cluster_name="ns/a#g"))
+    assert envoy.gets() == [(CDS, ["ns/a#g"], [])]
+    envoy.asks(EDS, "ns/a#g")
+    assert envoy.gets() == [(EDS, ["ns/a#g"], []), (RDS, ["ns/a"], [])]
+    store.drop(RDS, "ns/a")
+    assert envoy.gets() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("ns/a", ("ns", "a")),
+        ("ns/a#rsp-1", ("ns", "a")),
+        ("ns/a/cert", ("ns", "a")),
+        ("ns/a//authorities", ("ns", "a")),
+    ],
+)
+def test_listener_of_a_resource(name: str, wanted: tuple[str, str]) -> None:
+    assert key_of_resource(name) == wanted

@@ -4,16 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from ackbox.dataplane.certificates import certificate_cache, certificate_id
 from ackbox.dataplane.plan import instance_id
 from ackbox.kube.cache import Cache, Key
 from ackbox.kube.client import Object
 from ackbox.kube.refs import cloud_ids, resource_cache
 from ackbox.resources import (
+    ACCESS_CONTROL_LIST,
     INSTANCE,
     LISTENER,
     MANAGED_CLUSTER,
     SERVER_GROUP,
     SERVICE_LOAD_BALANCER,
+    AccessControlList,
     Listener,
     ManagedCluster,
     Resource,
@@ -72,8 +75,38 @@ def _machines(group: Object) -> Iterable[str]:
     return {f"{namespace}/{instance_id(server['serverId'])}" for server in servers}
 
 
+def _groups(listener: Object) -> Iterable[str]:
+    """The server groups that a listener names, in its rules too."""
+    spec = listener.get("spec") or {}
+    named = [spec.get("vServerGroupId")]
+    for rule in spec.get("rules") or ():
+        for action in rule.get("ruleActions") or ():
+            named += [entry.get("serverGroupId") for entry in action.get("serverGroups") or ()]
+    return _in_namespace(listener, named)
+
+
+def _lists(listener: Object) -> Iterable[str]:
+    return _in_namespace(listener, (listener.get("spec") or {}).get("aclIds") or ())
+
+
+def _certificates(listener: Object) -> Iterable[str]:
+    spec = listener.get("spec") or {}
+    named = [spec.get("serverCertificateId"), spec.get("caCertificateId")]
+    named += [one.get("serverCertificateId") for one in spec.get("domainExtensions") or ()]
+    for field_name in ("certificateIds", "additionalCertificateIds", "caCertificateIds"):
+        named += spec.get(field_name) or ()
+    return _in_namespace(listener, named)
+
+
+def _in_namespace(obj: Object, names: Iterable[str | None]) -> Iterable[str]:
+    namespace = obj["metadata"].get("namespace", "")
+    return {f"{namespace}/{name}" for name in names if name}
+
+
 def _cache_listeners() -> Cache:
-    return resource_cache(LISTENER, balancer=_Indexer("loadBalancerId"), group=_Indexer("vServerGroupId"))
+    return resource_cache(
+        LISTENER, balancer=_Indexer("loadBalancerId"), group=_groups, acl=_lists, certificate=_certificates
+    )
 
 
 def _cache_groups() -> Cache:
@@ -84,23 +117,30 @@ def _cache_groups() -> Cache:
 
 @dataclass
 class Caches:
-    """Everything that the data plane reads."""
+    """Everything that the data plane reads.
+
+    Attributes:
+        secrets: certificates; looked at from time to time, for a watch would bring the namespace's other Secrets too.
+    """
 
     balancers: Cache = field(default_factory=lambda: resource_cache(SERVICE_LOAD_BALANCER))
     listeners: Cache = field(default_factory=_cache_listeners)
     groups: Cache = field(default_factory=_cache_groups)
     instances: Cache = field(default_factory=lambda: Cache(INSTANCE))
     clusters: Cache = field(default_factory=lambda: resource_cache(MANAGED_CLUSTER))
+    lists: Cache = field(default_factory=lambda: resource_cache(ACCESS_CONTROL_LIST))
+    secrets: Cache = field(default_factory=certificate_cache)
 
     def __post_init__(self) -> None:
         self.balancer_view = View(self.balancers, ServiceLoadBalancer)
         self.listener_view = View(self.listeners, Listener)
         self.group_view = View(self.groups, ServerGroup)
         self.cluster_view = View(self.clusters, ManagedCluster)
+        self.list_view = View(self.lists, AccessControlList)
 
     def all(self) -> tuple[Cache, ...]:
-        """Every cache, to be watched."""
-        return self.balancers, self.listeners, self.groups, self.instances, self.clusters
+        """Every cache that is to be watched."""
+        return self.balancers, self.listeners, self.groups, self.instances, self.clusters, self.lists
 
     def running(self, namespace: str, server_id: str) -> bool:
         """Whether the machine behind a server id is up."""
@@ -116,7 +156,7 @@ def is_running(instance: Object) -> bool:
 
 
 def referring(cache: Cache, index: str, target: Object) -> list[Object]:
-    """The objects that name a target by its name or its cloud id."""
+    """The objects that name a target by its name or its cloud id (a Secret: its certificate's)."""
     metadata = target["metadata"]
-    names = [f"{metadata.get('namespace', '')}/{metadata['name']}", *cloud_ids(target)]
+    names = [f"{metadata.get('namespace', '')}/{metadata['name']}", *cloud_ids(target), *certificate_id(target)]
     return [obj for name in names for obj in cache.by(index, name)]

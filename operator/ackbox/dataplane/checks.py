@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ackbox.dataplane.model import HealthCheck
-from ackbox.resources.listener import ListenerSpec, Protocol
+from ackbox.resources.listener import LAYER7, ListenerSpec, Protocol
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class Defaults:
 DEFAULTS = {
     Protocol.TCP: Defaults(enabled=True, interval=2, timeout=5),
     Protocol.UDP: Defaults(enabled=True, interval=5, timeout=10),
+    Protocol.TCPSSL: Defaults(enabled=True, interval=2, timeout=5),
     Protocol.HTTP: Defaults(enabled=False, interval=2, timeout=5),
+    Protocol.HTTPS: Defaults(enabled=False, interval=2, timeout=5),
 }
 """By listener protocol: CreateLoadBalancer{TCP,UDP,HTTP}Listener; `healthCheck` of HTTP is off unless asked for."""
 
@@ -37,7 +39,7 @@ def health_check(spec: ListenerSpec) -> HealthCheck | None:
     type says so. For HTTP a time-out below the interval counts as the interval.
     """
     defaults = DEFAULTS[spec.listener_protocol]
-    http = spec.listener_protocol is Protocol.HTTP
+    http = spec.listener_protocol in LAYER7
     switch = spec.health_check if http else spec.health_check_switch
     if switch == "off" or (switch is None and not defaults.enabled):
         return None

@@ -2,26 +2,25 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple
 
-from ackbox.dataplane import envoy_config, envoy_listener, health, plan, ports
+from ackbox.dataplane import overlay, plan, port_range, rules
 from ackbox.dataplane.admin import Found
+from ackbox.dataplane.backends import Backend, Backends
 from ackbox.dataplane.caches import Caches
-from ackbox.dataplane.checks import health_check
-from ackbox.dataplane.model import Blocked, Identity, Serving, Targets
-from ackbox.dataplane.responder import GroupNames, Server
-from ackbox.dataplane.servers import Exhausted, Transport, VirtualGroup, VirtualServers
+from ackbox.dataplane.lookup import Lookup
+from ackbox.dataplane.model import Address, Blocked, Passage, Serving
+from ackbox.dataplane.names import resource_name
+from ackbox.dataplane.outcome import Outcome, Part, Use, resources
+from ackbox.dataplane.servers import VirtualServers
 from ackbox.dataplane.status import Seen
 from ackbox.dataplane.xds_store import ResourceStore, ResourceType
-from ackbox.kube.cache import Key, key_of
-from ackbox.kube.conditions import progressing
+from ackbox.kube.cache import Key
 from ackbox.kube.queue import WorkQueue
-from ackbox.kube.refs import resolve
-from ackbox.resources import Listener, ManagedCluster, ServerGroup
-from ackbox.resources.listener import Protocol, listener_name
+from ackbox.resources import Listener, ServerGroup
 
 
 class Subject(Enum):
@@ -38,35 +37,6 @@ class WorkKey(NamedTuple):
     key: Key
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a listener.
-
-    Attributes:
-        group: the server group in use, with the transport that it is used on.
-        servers: how many servers the group has.
-        seen: how the listener finds virtual servers, and real ones that nobody checks.
-        probed: Envoy finds out about the health.
-    """
-
-    result: Serving | Blocked
-    group: tuple[Key, Transport] | None = None
-    servers: int = 0
-    seen: Mapping[Identity, bool] | None = None
-    probed: bool = False
-
-
-def resource_name(key: Key) -> str:
-    """What a listener's resources are called in Envoy."""
-    return "/".join(key)
-
-
-def key_of_resource(name: str) -> Key:
-    """The listener of a resource of Envoy."""
-    namespace, _, own = name.partition("/")
-    return namespace, own
-
-
 class Controller:
     """Plans listeners and puts them into the store.
 
@@ -76,6 +46,7 @@ class Controller:
         servers: stands in for virtual servers.
         lowest_port: the lowest port that can be bound.
         clock: seconds, monotonic.
+        logs: the folder of access logs; None for none.
     """
 
     def __init__(
@@ -85,18 +56,20 @@ class Controller:
         servers: VirtualServers,
         lowest_port: int,
         clock: Callable[[], float] = time.monotonic,
+        logs: Path | None = None,
     ) -> None:
         self.queue = WorkQueue[WorkKey](self.reconcile, "slb", workers=1)
         self.outcomes: dict[Key, Outcome] = {}
         self.found: Found = {}
+        self.lookup = Lookup(caches, lowest_port)
         self._caches = caches
         self._store = store
         self._servers = servers
         self._lowest_port = lowest_port
-        self._clock = clock
-        self._health: dict[Key, dict[Identity, health.Health]] = {}
-        self._users: defaultdict[tuple[Key, Transport], dict[Key, None]] = defaultdict(dict)
-        self._claims: dict[Key, int] = {}
+        self._logs = logs
+        self._backends = Backends(self.lookup, servers, clock, self._again)
+        self._users: defaultdict[Use, dict[Key, None]] = defaultdict(dict)
+        self._owned: dict[Key, dict[tuple[ResourceType, str], None]] = {}
         self._reports: list[Callable[[WorkKey], None]] = []
 
     def subscribe(self, report: Callable[[WorkKey], None]) -> None:
@@ -118,146 +91,110 @@ class Controller:
 
     def users(self, group: Key) -> list[Key]:
         """The listeners that send to a group now."""
-        transports: tuple[Transport, ...] = ("tcp", "udp")
-        return [key for transport in transports for key in self._users.get((group, transport), ())]
+        uses = (Use(group, "tcp"), Use(group, "udp"))
+        return [key for use in uses for key in self._users.get(use, ())]
 
-    def seen(self, key: Key) -> Seen:
-        """How a listener finds its servers."""
+    def seen(self, key: Key, group: Key | None = None) -> Seen:
+        """How a listener finds the servers of a group; without one, those of its own."""
         outcome = self.outcomes.get(key)
-        if outcome is None or isinstance(outcome.result, Blocked):
-            return {}
-        if not outcome.probed:
-            return outcome.seen or {}
-        found = self.found.get(resource_name(key), {})
-        return {endpoint.identity: found.get(endpoint.address) for endpoint in outcome.result.endpoints}
-
-    def problem(self, group: ServerGroup) -> Targets | None:
-        """What is wrong with a group, whoever uses it: where its real servers may be dialled; None for virtual ones."""
-        cluster = self._cluster(group)
-        if group.spec.cluster_id is not None and cluster is None:
-            state = progressing("ClusterNotFound", f"waits for ManagedCluster {group.spec.cluster_id}")
-            return Targets(real=False, addresses={}, problem=state)
-        if cluster is not None and cluster.spec.cluster_type == plan.EXTERNAL:
-            return plan.real_targets(group, cluster)
-        return None
+        for part in outcome.parts if outcome else ():
+            if group is None or part.use[0] == group:
+                if not part.probed:
+                    return part.seen
+                found = self.found.get(part.cluster, {})
+                return {endpoint.identity: found.get(endpoint.address) for endpoint in part.branch.endpoints}
+        return {}
 
     def probed(self) -> bool:
         """Whether Envoy probes anything."""
-        return any(outcome.probed for outcome in self.outcomes.values())
+        return any(part.probed for outcome in self.outcomes.values() for part in outcome.parts)
 
     async def _listener(self, key: Key) -> None:
         listener = self._caches.listener_view.get(key)
         if listener is None or listener.deleting:
             self._settle(key, None)
             return
-        references = self._references(listener)
-        frontend = plan.admit(listener, references, self._lowest_port)
-        if isinstance(frontend, Blocked):
-            self._settle(key, Outcome(frontend))
+        references = self.lookup.references(listener)
+        admitted = plan.admit(listener, references, self._lowest_port)
+        if isinstance(admitted, Blocked):
+            self._settle(key, Outcome(admitted))
             return
-        self._claim(key, frontend.address[1])
-        group = references.group
-        assert group is not None
-        up = {server.identity: self._caches.running(key[0], server.server_id) for server in group.spec.backend_servers}
-        targets = await self._targets(group, listener.spec.transport, up)
-        healthy = self._healthy(key, listener, targets, up)
-        serving = plan.serve(listener, group, frontend, targets, healthy)
-        probed = serving.upstream.check is not None and listener.spec.listener_protocol is not Protocol.UDP
-        use = (group.key, listener.spec.transport)
-        self._settle(key, Outcome(serving, use, len(group.spec.backend_servers), healthy, probed))
-
-    def _references(self, listener: Listener) -> plan.References:
-        caches, namespace, spec = self._caches, listener.metadata.namespace, listener.spec
-        balancer = resolve(caches.balancers, namespace, spec.load_balancer_id)
-        group = resolve(caches.groups, namespace, spec.v_server_group_id)
-        model = caches.group_view.get(key_of(group)) if group else None
-        other = resolve(caches.balancers, namespace, model.spec.load_balancer_id) if model else None
-        holder = self._holder(listener, balancer["metadata"]["name"]) if balancer else None
-        return plan.References(
-            caches.balancer_view.get(key_of(balancer)) if balancer else None,
-            model,
-            caches.balancer_view.get(key_of(other)) if other else None,
-            holder,
+        self._claim(key, Outcome(Serving(admitted.frontend, {})).addresses)
+        found, problems = self.lookup.branches(listener)
+        admitted = plan.complete(listener, admitted, found, self._logs)
+        parts = await self._parts(listener, admitted, references.group, found)
+        branches = {part.cluster: part.branch for part in parts}
+        own = resource_name(key)
+        facing, spread = port_range.spread(
+            own, admitted.spec, admitted.frontend, branches.pop(own, plan.nowhere(admitted))
         )
+        branches |= spread
+        problems += [("InvalidHealthCheck", part.problem) for part in parts if part.problem]
+        problem = plan.summary((*admitted.problems, *problems))
+        serving = Serving(facing, branches, admitted.credentials, problem)
+        servers = len(references.group.spec.backend_servers) if references.group else 0
+        passage = Passage(overlay.drain(admitted.spec), admitted.frontend.limits.bytes_per_second)
+        self._settle(key, Outcome(serving, tuple(parts), servers, passage))
 
-    def _holder(self, listener: Listener, balancer: str) -> str | None:
-        port = ports.dialled(listener.spec.listener_port, self._lowest_port)
-        if port == listener.spec.listener_port:
-            return None
-        name = listener_name(balancer, port, listener.spec.transport)
-        holder = self._caches.listener_view.get((listener.metadata.namespace, name))
-        return name if holder is not None and not holder.deleting and holder.spec.listener_port == port else None
+    async def _parts(
+        self, listener: Listener, admitted: plan.Admitted, group: ServerGroup | None, found: dict[str, ServerGroup]
+    ) -> list[Part]:
+        """The listener's own server group and those of its rules."""
+        key, own, reference = listener.key, resource_name(listener.key), listener.spec.v_server_group_id
+        wanted = [Backend(key, group, own)] if group else []
+        wanted += [
+            Backend(key, other, rules.cluster_name(own, reference, name), own=False) for name, other in found.items()
+        ]
+        return [await self._backends.part(backend, admitted) for backend in wanted]
 
-    def _cluster(self, group: ServerGroup) -> ManagedCluster | None:
-        found = resolve(self._caches.clusters, group.metadata.namespace, group.spec.cluster_id)
-        return self._caches.cluster_view.get(key_of(found)) if found else None
-
-    async def _targets(self, group: ServerGroup, transport: Transport, up: Mapping[Identity, bool]) -> Targets:
-        known = self.problem(group)
-        if known is not None:
-            self._servers.release(group.key, transport)
-            return known
-        names = GroupNames(group.spec.v_server_group_name, group.spec.load_balancer_id)
-        servers = tuple(Server(identity, is_up) for identity, is_up in up.items())
-        try:
-            return Targets(False, await self._servers.serve(VirtualGroup(group.key, names, servers), transport))
-        except Exhausted as error:
-            return Targets(False, {}, progressing("NoLoopbackAddress", str(error)))
-
-    def _healthy(
-        self, key: Key, listener: Listener, targets: Targets, up: Mapping[Identity, bool]
-    ) -> dict[Identity, bool]:
-        if targets.real:
-            self._health.pop(key, None)
-            return dict.fromkeys(targets.addresses, True)
-        check, now = health_check(listener.spec), self._clock()
-        table = self._health[key] = health.observe_all(self._health.get(key, {}), up, check, now)
-        due = health.next_change(table, check)
-        if due is not None:
-            self.queue.add(WorkKey(Subject.LISTENER, key), max(due - now, 0.001))
-        return {identity: table[identity].healthy for identity in table if identity in targets.addresses}
+    def _again(self, key: Key, delay: float = 0.0) -> None:
+        self.queue.add(WorkKey(Subject.LISTENER, key), delay)
 
     def _settle(self, key: Key, outcome: Outcome | None) -> None:
         """Take over an outcome: Envoy's resources, the ports in use, who uses which group, and the reports."""
         before = self.outcomes.pop(key, None)
         if outcome is not None:
             self.outcomes[key] = outcome
-        self._use(key, before.group if before else None, outcome.group if outcome else None)
-        if outcome is None or isinstance(outcome.result, Blocked):
-            self._health.pop(key, None)
-            self._claim(key, None)
-            for kind in ResourceType:
-                self._store.drop(kind, resource_name(key))
-        else:
-            self._put(resource_name(key), outcome.result)
+        parts = outcome.parts if outcome else ()
+        addresses = outcome.addresses if outcome else ()
+        self._backends.forget(key, frozenset(part.cluster for part in parts))
+        self._claim(key, addresses)
+        self._servers.treat(before.addresses if before else (), addresses, outcome.passage if outcome else Passage())
+        self._put(key, outcome.result if outcome else None)
+        uses_before, uses = (tuple(part.use for part in one.parts) if one else () for one in (before, outcome))
+        self._use(key, uses_before, uses)
         if outcome is not None:
             self._report(WorkKey(Subject.LISTENER, key))
-        for group in {use[0] for use in (before and before.group, outcome and outcome.group) if use}:
+        for group in dict.fromkeys(use.group for use in (*uses_before, *uses)):
             self._report(WorkKey(Subject.GROUP, group))
 
-    def _put(self, name: str, serving: Serving) -> None:
-        self._store.put(ResourceType.CLUSTER, name, envoy_config.cluster(name, serving.upstream))
-        self._store.put(ResourceType.ENDPOINTS, name, envoy_config.endpoints(name, serving))
-        self._store.put(ResourceType.LISTENER, name, envoy_listener.listener(name, serving.frontend))
+    def owned(self, key: Key) -> list[tuple[ResourceType, str]]:
+        """The resources of Envoy that a listener is made of."""
+        return list(self._owned.get(key, ()))
 
-    def _claim(self, key: Key, port: int | None) -> None:
-        """Keep virtual servers off a listener's port; those that had it move."""
-        before = self._claims.pop(key, None)
-        if port is not None:
-            self._claims[key] = port
-        if before == port:
-            return
-        if before is not None:
-            self._servers.unclaim(before)
-        for group in self._servers.claim(port) if port is not None else ():
+    def _put(self, key: Key, result: Serving | Blocked | None) -> None:
+        before = self._owned.pop(key, {})
+        if isinstance(result, Serving):
+            wanted = list(resources(resource_name(key), result))
+            self._owned[key] = {(one.kind, one.name): None for one in wanted}
+            for one in wanted:
+                self._store.put(one.kind, one.name, one.message, one.needs)
+        for kind, name in before:
+            if (kind, name) not in self._owned.get(key, ()):
+                self._store.drop(kind, name)
+
+    def _claim(self, key: Key, addresses: tuple[Address, ...]) -> None:
+        """Keep virtual servers off a listener's ports; those that had one move."""
+        for group in self._servers.claim(key, frozenset(port for _, port in addresses)):
             for user in self.users(group):
-                self.queue.add(WorkKey(Subject.LISTENER, user))
+                self._again(user)
 
-    def _use(self, key: Key, before: tuple[Key, Transport] | None, now: tuple[Key, Transport] | None) -> None:
-        if now is not None:
-            self._users[now][key] = None
-        if before is not None and before != now:
-            self._users[before].pop(key, None)
-            if not self._users[before]:
-                del self._users[before]
-                self._servers.release(*before)
+    def _use(self, key: Key, before: tuple[Use, ...], now: tuple[Use, ...]) -> None:
+        for use in now:
+            self._users[use][key] = None
+        for use in before:
+            if use not in now:
+                self._users[use].pop(key, None)
+                if not self._users[use]:
+                    del self._users[use]
+                    self._servers.release(*use)

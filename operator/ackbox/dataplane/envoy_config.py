@@ -1,17 +1,20 @@
 """Listeners of ours as Envoy's resources: one Envoy listener and one cluster each, endpoints by EDS."""
 
+import socket
 from typing import Any
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, extension_pb2, proxy_protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.load_balancing_policies.least_request.v3 import least_request_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
 from ackbox.dataplane.envoy_health import HEALTHY, UNHEALTHY, envoy_health_check
-from ackbox.dataplane.model import Endpoint, HealthCheck, Serving, Stickiness, Upstream
-from ackbox.resources.listener import Protocol, Scheduler
+from ackbox.dataplane.model import SO_MAX_PACING_RATE, Branch, Endpoint, HealthCheck, ProxyHeader, Stickiness, Upstream
+from ackbox.resources.listener import LAYER7, Protocol, Scheduler
 
 CONNECT_TIMEOUT = 5
 """Seconds that a backend server has to take a connection."""
@@ -45,15 +48,19 @@ def socket_address(ip: str, port: int, udp: bool = False) -> Any:
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=ip, port_value=port, protocol=protocol))
 
 
-def cluster(name: str, upstream: Upstream) -> Any:
-    """The Envoy cluster of a listener: scheduler and health check."""
-    ads = config_source_pb2.ConfigSource(
+def ads_source() -> Any:
+    """The stream that everything else comes by, too."""
+    return config_source_pb2.ConfigSource(
         ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
     )
+
+
+def cluster(name: str, upstream: Upstream) -> Any:
+    """The Envoy cluster of a listener: scheduler and health check."""
     result = cluster_pb2.Cluster(
         name=name,
         type=cluster_pb2.Cluster.EDS,
-        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=ads),
+        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=ads_source()),
         connect_timeout=seconds(CONNECT_TIMEOUT),
         # A server that is removed gets nothing more, even while its probes still succeed.
         ignore_health_on_host_removal=True,
@@ -66,12 +73,33 @@ def cluster(name: str, upstream: Upstream) -> Any:
     _schedule(result, upstream)
     if upstream.check is not None and upstream.protocol is not Protocol.UDP:
         result.health_checks.append(envoy_health_check(upstream.check))
-    if upstream.protocol is Protocol.HTTP:
+    if upstream.protocol in LAYER7:
         options = http_protocol_options_pb2.HttpProtocolOptions()
         options.explicit_http_config.http_protocol_options.SetInParent()
         options.common_http_protocol_options.idle_timeout.CopyFrom(seconds(UPSTREAM_IDLE))
         result.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(packed(options))
+    if upstream.bytes_per_second is not None:
+        # Not on the listener's socket: a listener whose socket changes can't take over its own port.
+        result.upstream_bind_config.socket_options.add(
+            level=socket.SOL_SOCKET, name=SO_MAX_PACING_RATE, int_value=upstream.bytes_per_second
+        )
+    if upstream.proxy_header is not None:
+        result.transport_socket.CopyFrom(_proxy_protocol(upstream.proxy_header))
     return result
+
+
+def _proxy_protocol(header: ProxyHeader) -> Any:
+    """A plain connection that begins with a PROXY protocol header."""
+    config = proxy_protocol_pb2.ProxyProtocolConfig(version=proxy_protocol_pb2.ProxyProtocolConfig.V2)
+    for kind, value in header.values:
+        config.added_tlvs.add(type=kind, value=value)
+    plain = base_pb2.TransportSocket(
+        name="envoy.transport_sockets.raw_buffer", typed_config=packed(raw_buffer_pb2.RawBuffer())
+    )
+    wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(config=config, transport_socket=plain)
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=packed(wrapped)
+    )
 
 
 def _unlimited() -> Any:
@@ -96,19 +124,18 @@ def _schedule(result: Any, upstream: Upstream) -> None:
         result.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
 
 
-def endpoints(name: str, serving: Serving) -> Any:
-    """The backend servers of a listener."""
+def endpoints(name: str, branch: Branch) -> Any:
+    """The backend servers of a cluster."""
     assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    if serving.endpoints:
+    if branch.endpoints:
         locality = assignment.endpoints.add()
-        weighted = serving.upstream.scheduler is not Scheduler.RR
-        hashed = serving.upstream.stickiness is not Stickiness.NONE
-        for endpoint in serving.endpoints:
-            locality.lb_endpoints.append(_endpoint(endpoint, weighted, hashed, serving.upstream.check))
+        weighted = branch.upstream.scheduler is not Scheduler.RR
+        for endpoint in branch.endpoints:
+            locality.lb_endpoints.append(_endpoint(endpoint, weighted, branch.upstream.check))
     return assignment
 
 
-def _endpoint(endpoint: Endpoint, weighted: bool, hashed: bool, check: HealthCheck | None) -> Any:
+def _endpoint(endpoint: Endpoint, weighted: bool, check: HealthCheck | None) -> Any:
     ip, port = endpoint.address
     result = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=socket_address(ip, port)),
@@ -116,10 +143,9 @@ def _endpoint(endpoint: Endpoint, weighted: bool, hashed: bool, check: HealthChe
     )
     if weighted:
         result.load_balancing_weight.value = endpoint.weight
-    if hashed:
-        # By identity: a server keeps its clients when the responder gives it another address.
-        server_id, server_ip, server_port = endpoint.identity
-        result.metadata.filter_metadata["envoy.lb"]["hash_key"] = f"{server_id}/{server_ip}:{server_port}"
+    # By identity: a server keeps its clients when the responder gives it another address. Access logs show it, too.
+    server_id, server_ip, server_port = endpoint.identity
+    result.metadata.filter_metadata["envoy.lb"]["hash_key"] = f"{server_id}/{server_ip}:{server_port}"
     if check is not None:
         config = result.endpoint.health_check_config
         config.hostname = check.domain or ip

@@ -1,10 +1,12 @@
 """What a listener should be, as plain data: the step between the custom resources and Envoy's configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from ackbox.dataplane.access_log import AccessLog
+from ackbox.dataplane.http_settings import HttpSettings
 from ackbox.kube.conditions import State
 from ackbox.resources.listener import Protocol, Scheduler
 
@@ -14,13 +16,17 @@ Identity: TypeAlias = tuple[str, str, int]
 Address: TypeAlias = tuple[str, int]
 """IP address and port to dial."""
 
+SO_MAX_PACING_RATE = 47
+"""Linux' number of the socket option that limits the bytes a second that a socket sends."""
+
 
 class Stickiness(Enum):
-    """What ties a client to a backend server."""
+    """What ties a client to a backend server, besides cookies."""
 
     NONE = "none"
     SOURCE_IP = "source-ip"
-    COOKIE = "cookie"
+    CONNECTION = "connection"
+    """Source address and port: connections from the same ones meet the same server."""
 
 
 @dataclass(frozen=True)
@@ -73,31 +79,157 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class TlsSettings:
+    """How a listener ends TLS. Certificates are named by the ids that the listener gives them.
+
+    Attributes:
+        certificates: for names that have none of their own; the client's name chooses among several.
+        domains: certificates by the name that the client asks for, `*.` in front for all names below.
+        authorities: whose certificates a client must show one of; empty where none is asked for.
+        minimum: lowest version, as `1.2`.
+        maximum: highest version.
+        ciphers: for the versions below 1.3, in Envoy's words.
+        alpn: application protocols, best first.
+    """
+
+    certificates: tuple[str, ...]
+    domains: tuple[tuple[str, str], ...] = ()
+    authorities: tuple[str, ...] = ()
+    minimum: str = "1.0"
+    maximum: str = "1.2"
+    ciphers: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AccessRule:
+    """Who may connect, as CIDR blocks: only these (`white`), or all but these. One without blocks refuses nobody."""
+
+    white: bool
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """New connections a second; those of the same `group` count together."""
+
+    per_second: int
+    group: str
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What a listener takes at most.
+
+    Attributes:
+        connections: at a time; None for no limit.
+        rates: of new connections.
+        bytes_per_second: of each connection, in each direction; None for no limit.
+    """
+
+    connections: int | None = None
+    rates: tuple[RateLimit, ...] = ()
+    bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True)
 class Frontend:
-    """Where a listener listens, and how it treats what arrives."""
+    """Where a listener listens, and how it treats what arrives; `http` is set for those that understand requests.
+
+    Attributes:
+        idle: seconds without a byte after which a connection or UDP session ends; None for the default.
+        more_ports: the other ports of a range, beside the address's own.
+        port_clusters: by port, the cluster that it leads to; where there are none, all lead to the listener's own.
+        access: all of them must let a client in.
+    """
 
     address: Address
     protocol: Protocol
     stickiness: Stickiness
+    http: HttpSettings | None = None
+    tls: TlsSettings | None = None
+    access: tuple[AccessRule, ...] = ()
+    limits: ConnectionLimits = ConnectionLimits()
+    idle: int | None = None
+    more_ports: tuple[int, ...] = ()
+    port_clusters: tuple[tuple[int, str], ...] = ()
+    access_log: AccessLog | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How a virtual server treats the connections that come by way of a listener.
+
+    Attributes:
+        drain: seconds that they go on when the server leaves its group.
+        bytes_per_second: that each is sent at most; None for no limit.
+    """
+
+    drain: float = 0.0
+    bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True)
+class ProxyHeader:
+    """A PROXY protocol v2 header that goes before the data: `values` are its type-length-values."""
+
+    values: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """How a listener chooses among its backend servers; `check` is what Envoy shall probe, for real ones only."""
+    """How a listener chooses among its backend servers and speaks to them.
+
+    Attributes:
+        check: what Envoy shall probe, for real servers only.
+        bytes_per_second: that a connection sends to a server at most; None for no limit.
+    """
 
     scheduler: Scheduler
     stickiness: Stickiness
     protocol: Protocol
     check: HealthCheck | None = None
+    proxy_header: ProxyHeader | None = None
+    bytes_per_second: int | None = None
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A server's certificate chain and private key, both PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a listener's TLS needs, by certificate id: key pairs, and the PEM of all its authorities together."""
+
+    pairs: Mapping[str, KeyPair]
+    authorities: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A server group behind a listener."""
+
+    upstream: Upstream
+    endpoints: tuple[Endpoint, ...]
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A listener that can be served."""
+    """A listener that can be served.
+
+    Attributes:
+        branches: by the name of their cluster; the listener's own group has the listener's name.
+        problem: what is wrong with a part of it, while the rest is served.
+    """
 
     frontend: Frontend
-    upstream: Upstream
-    endpoints: tuple[Endpoint, ...]
+    branches: Mapping[str, Branch]
+    credentials: Credentials | None = None
+    problem: State | None = None
 
 
 @dataclass(frozen=True)

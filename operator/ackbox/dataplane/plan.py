@@ -1,22 +1,44 @@
 """From the custom resources to what a listener should be. Pure: no clock, no sockets, no API."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
 
-from ackbox.dataplane import ports
+from ackbox.dataplane import ports, rules
+from ackbox.dataplane.access import UnknownList, access_rules
+from ackbox.dataplane.access_log import access_log
+from ackbox.dataplane.certificates import CertificateError, CertificateNotFound
 from ackbox.dataplane.checks import health_check
-from ackbox.dataplane.model import Blocked, Endpoint, Frontend, Identity, Serving, Stickiness, Targets, Upstream
+from ackbox.dataplane.http_settings import forwards_only, http_settings, with_group_cookies
+from ackbox.dataplane.limits import connection_limits
+from ackbox.dataplane.model import (
+    Blocked,
+    Branch,
+    Credentials,
+    Endpoint,
+    Frontend,
+    Identity,
+    Stickiness,
+    Targets,
+    Upstream,
+)
+from ackbox.dataplane.overlay import effective, idle
+from ackbox.dataplane.proxy_header import proxy_header
+from ackbox.dataplane.tls import furnish, named, tls_settings
+from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, stalled
-from ackbox.resources import Listener, ManagedCluster, ServerGroup, ServiceLoadBalancer
-from ackbox.resources.listener import ListenerSpec, Scheduler, listener_name
-from ackbox.resources.servergroup import BackendServer
+from ackbox.resources import AccessControlList, Listener, ServerGroup, ServiceLoadBalancer
+from ackbox.resources.listener import ENCRYPTED, LAYER7, ListenerSpec, Protocol, Scheduler, listener_name
 
-EXTERNAL = "ExternalKubernetes"
-"""The cluster type whose backend servers are real."""
+WAITING = frozenset({"CertificateNotFound", "ServerGroupNotFound"})
+"""Reasons that go away by themselves when what is missing comes."""
 
-SHOWN = 5
-"""How many servers a message names before it only counts them."""
+Problem: TypeAlias = tuple[str, str]
+"""Reason and text."""
+
+MAX_PORTS = 1_000
+"""How many ports of a range are open; each is a socket of Envoy."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +49,33 @@ class References:
         group_balancer: the load balancer that the server group names.
         holder: the name of another listener whose own port is the one that this listener would take in place of a
             privileged one.
+        lists: access control lists, as the listener names them.
+        secrets: Secrets of certificates, as the listener names them.
     """
 
     balancer: ServiceLoadBalancer | None
     group: ServerGroup | None
     group_balancer: ServiceLoadBalancer | None
     holder: str | None = None
+    lists: Mapping[str, AccessControlList | None] = field(default_factory=dict)
+    secrets: Mapping[str, Object | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A listener that can be served.
+
+    Attributes:
+        spec: the listener's, with what its server group decides.
+        balancer: its load balancer.
+        problems: what is wrong with parts of it.
+    """
+
+    spec: ListenerSpec
+    balancer: ServiceLoadBalancer
+    frontend: Frontend
+    credentials: Credentials | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 def instance_id(server_id: str) -> str:
@@ -41,17 +84,29 @@ def instance_id(server_id: str) -> str:
 
 
 def stickiness(spec: ListenerSpec) -> Stickiness:
-    """What ties a client to a server: a cookie (HTTP only), the source address, or nothing."""
-    if spec.listener_protocol == "http":
-        if spec.sticky_session == "on":
-            return Stickiness.COOKIE
-    elif spec.persistence_timeout:
+    """What ties a client to a server besides cookies: the source address, a connection's addresses, or nothing.
+
+    A UDP session keeps its server anyway; for `qch` that is the nearest to a connection id of QUIC.
+    """
+    if spec.persistence_timeout and spec.listener_protocol not in LAYER7:
         return Stickiness.SOURCE_IP
+    if spec.scheduler is Scheduler.TCH and spec.listener_protocol in {Protocol.TCP, Protocol.TCPSSL}:
+        return Stickiness.CONNECTION
     return Stickiness.SOURCE_IP if spec.scheduler is Scheduler.SCH else Stickiness.NONE
 
 
-def admit(listener: Listener, references: References, lowest_port: int) -> Frontend | Blocked:
-    """Where a listener is to listen, or why it can't be served.
+def certificates(spec: ListenerSpec) -> tuple[str, ...]:
+    """The certificates that a listener names; none where what it says of them is wrong."""
+    if spec.listener_protocol not in ENCRYPTED:
+        return ()
+    try:
+        return named(tls_settings(spec))
+    except ValueError:
+        return ()
+
+
+def admit(listener: Listener, references: References, lowest_port: int) -> Admitted | Blocked:
+    """Where a listener is to listen and how, or why it can't be served.
 
     Args:
         listener: the listener.
@@ -61,32 +116,118 @@ def admit(listener: Listener, references: References, lowest_port: int) -> Front
     spec, balancer, group = listener.spec, references.balancer, references.group
     if balancer is None or balancer.deleting:
         return Blocked(progressing("LoadBalancerNotFound", f"waits for load balancer {spec.load_balancer_id}"))
-    name = listener_name(balancer.metadata.name, spec.listener_port, spec.transport)
+    name = listener_name(balancer.metadata.name, _port_label(spec), spec.transport)
     if listener.metadata.name != name:
         text = f"a listener is named <load balancer>-<port>-<tcp or udp>: this one must be named {name}"
         return Blocked(stalled("InvalidName", text))
     if balancer.status.reachable is None:
         return Blocked(progressing("LoadBalancerNotReady", f"waits for the address of {balancer.metadata.name}"))
-    problem = _group_problem(spec, balancer, references)
+    problem = _group_problem(spec, balancer, references) or _port_problem(spec, references.holder, lowest_port)
     if problem is not None:
         return Blocked(problem)
-    assert group is not None
+    spec = effective(spec, group.spec if group else None, balancer.spec.load_balancer_type)
     try:
         health_check(spec)
     except ValueError as error:
         return Blocked(stalled("InvalidHealthCheck", str(error)))
+    return _frontend(spec, balancer, references, lowest_port)
+
+
+def complete(listener: Listener, admitted: Admitted, groups: Mapping[str, ServerGroup], logs: Path | None) -> Admitted:
+    """A listener with what the server groups of its rules say of cookies, and with its access log.
+
+    Args:
+        listener: the listener.
+        admitted: the same, so far.
+        groups: those of its rules, as they name them.
+        logs: the folder of access logs; None for none.
+    """
+    frontend = admitted.frontend
+    if frontend.http is not None:
+        cookies = {name: group.spec.sticky_session_config for name, group in groups.items()}
+        frontend = replace(frontend, http=with_group_cookies(frontend.http, cookies))
+    if logs is not None:
+        frontend = replace(frontend, access_log=access_log(listener, logs))
+    return replace(admitted, frontend=frontend)
+
+
+def _port_label(spec: ListenerSpec) -> int | str:
+    return f"{spec.start_port}-{spec.end_port}" if spec.start_port is not None else spec.listener_port
+
+
+def _port_problem(spec: ListenerSpec, holder: str | None, lowest_port: int) -> State | None:
     port = ports.dialled(spec.listener_port, lowest_port)
-    if references.holder is not None and port != spec.listener_port:
-        text = (
-            f"port {spec.listener_port} needs a privilege that ackbox lacks here, and its stand-in {port}"
-            f" is the own port of listener {references.holder}"
-        )
-        return Blocked(stalled("PortTaken", text))
-    return Frontend((balancer.status.reachable, port), spec.listener_protocol, stickiness(spec))
+    if holder is None or port == spec.listener_port:
+        return None
+    text = (
+        f"port {spec.listener_port} needs a privilege that ackbox lacks here, and its stand-in {port}"
+        f" is the own port of listener {holder}"
+    )
+    return stalled("PortTaken", text)
+
+
+def _frontend(
+    spec: ListenerSpec, balancer: ServiceLoadBalancer, references: References, lowest_port: int
+) -> Admitted | Blocked:
+    """A listener whose server group is in order."""
+    try:
+        access, texts = access_rules(spec, balancer.spec.source_ranges, references.lists)
+    except UnknownList as error:
+        return Blocked(progressing("AclNotFound", str(error)))
+    except ValueError as error:
+        return Blocked(stalled("InvalidAcl", str(error)))
+    problems = [("InvalidAcl", text) for text in texts]
+    tls, credentials = None, None
+    if spec.listener_protocol in ENCRYPTED:
+        try:
+            furnished = furnish(tls_settings(spec), references.secrets)
+        except ValueError as error:
+            return Blocked(stalled("InvalidTls", str(error)))
+        except CertificateError as error:
+            return Blocked(_state(*_certificate_problem(error)))
+        tls, credentials = furnished.settings, furnished.credentials
+        problems += [_certificate_problem(error) for error in furnished.problems]
+    problems += [("InvalidRule", text) for text in rules.problems(spec)]
+    if len(spec.ports) > MAX_PORTS:
+        problems.append(("RangeTooLarge", f"only the first {MAX_PORTS} of {len(spec.ports)} ports are open"))
+    frontend = _facing(spec, balancer, lowest_port)
+    frontend = replace(frontend, tls=tls, access=access)
+    return Admitted(spec, balancer, frontend, credentials, tuple(problems))
+
+
+def _facing(spec: ListenerSpec, balancer: ServiceLoadBalancer, lowest_port: int) -> Frontend:
+    first, *more = (ports.dialled(port, lowest_port) for port in spec.ports[:MAX_PORTS])
+    assert balancer.status.reachable is not None
+    return Frontend(
+        (balancer.status.reachable, first),
+        spec.listener_protocol,
+        stickiness(spec),
+        http=http_settings(spec, balancer.spec, lowest_port) if spec.listener_protocol in LAYER7 else None,
+        limits=connection_limits(spec, balancer),
+        idle=idle(spec, balancer.spec.load_balancer_type),
+        more_ports=tuple(more),
+    )
+
+
+def summary(problems: Iterable[Problem]) -> State | None:
+    """One state for several reasons and texts; what the user must do something about goes first."""
+    problems = sorted(problems, key=lambda problem: problem[0] in WAITING)
+    return _state(problems[0][0], "; ".join(text for _, text in problems)) if problems else None
+
+
+def _state(reason: str, text: str) -> State:
+    return progressing(reason, text) if reason in WAITING else stalled(reason, text)
+
+
+def _certificate_problem(error: CertificateError) -> Problem:
+    missing = isinstance(error, CertificateNotFound)
+    return "CertificateNotFound" if missing else "CertificateUnusable", str(error)
 
 
 def _group_problem(spec: ListenerSpec, balancer: ServiceLoadBalancer, references: References) -> State | None:
     if spec.v_server_group_id is None:
+        if forwards_only(spec) or spec.rules:
+            return None
         return stalled("ServerGroupMissing", "vServerGroupId is not set: name the server group to send traffic to")
     if references.group is None or references.group.deleting:
         return progressing("ServerGroupNotFound", f"waits for server group {spec.v_server_group_id}")
@@ -99,60 +240,37 @@ def _group_problem(spec: ListenerSpec, balancer: ServiceLoadBalancer, references
     return None
 
 
-def serve(
-    listener: Listener, group: ServerGroup, frontend: Frontend, targets: Targets, healthy: Mapping[Identity, bool]
-) -> Serving:
-    """A listener with its backend servers: those with a weight that may be dialled."""
-    spec = listener.spec
-    endpoints = (
+def branch(
+    admitted: Admitted, group: ServerGroup, targets: Targets, healthy: Mapping[Identity, bool], own: bool = True
+) -> Branch:
+    """The backend servers of one group behind a listener: those with a weight that may be dialled.
+
+    Args:
+        admitted: the listener.
+        group: the listener's own group, or one that a rule names.
+        targets: where its servers are dialled.
+        healthy: what is known of their health.
+        own: it is the listener's own group.
+    """
+    spec, balancer = admitted.spec, admitted.balancer
+    tie = admitted.frontend.stickiness
+    if not own:
+        spec = effective(spec, group.spec, balancer.spec.load_balancer_type)
+        tie = stickiness(spec)
+    found = (
         Endpoint(server.identity, targets.addresses[server.identity], server.weight, healthy.get(server.identity, True))
         for server in group.spec.backend_servers
         if server.weight > 0 and server.identity in targets.addresses
     )
     check = health_check(spec) if targets.real else None
-    upstream = Upstream(spec.scheduler, frontend.stickiness, spec.listener_protocol, check)
-    return Serving(frontend, upstream, tuple(sorted(endpoints, key=lambda endpoint: endpoint.identity)))
+    header = proxy_header(spec, group.spec, balancer, targets.real)
+    upstream = Upstream(
+        spec.scheduler, tie, spec.listener_protocol, check, header, admitted.frontend.limits.bytes_per_second
+    )
+    return Branch(upstream, tuple(sorted(found, key=lambda endpoint: endpoint.identity)))
 
 
-def real_targets(group: ServerGroup, cluster: ManagedCluster) -> Targets:
-    """Where the servers of a registered cluster are dialled: only inside what the cluster's admin allows."""
-    external = cluster.spec.external_cluster
-    cidrs = external.allowed_cidrs if external else []
-    networks, wrong = _networks(cidrs)
-    refused = [server for server in group.spec.backend_servers if not _inside(server.server_ip, networks)]
-    addresses = {
-        server.identity: (server.server_ip, server.port)
-        for server in group.spec.backend_servers
-        if server not in refused
-    }
-    return Targets(real=True, addresses=addresses, problem=_refusal(refused, cluster, cidrs, wrong))
-
-
-def _networks(cidrs: Iterable[str]) -> tuple[list[IPv4Network | IPv6Network], list[str]]:
-    networks, wrong = [], []
-    for cidr in cidrs:
-        try:
-            networks.append(ip_network(cidr, strict=False))
-        except ValueError:
-            wrong.append(cidr)
-    return networks, wrong
-
-
-def _inside(text: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
-
-
-def _refusal(refused: list[BackendServer], cluster: ManagedCluster, cidrs: list[str], wrong: list[str]) -> State | None:
-    if not refused:
-        return None
-    field = f"spec.externalCluster.allowedCidrs of ManagedCluster {cluster.metadata.name}"
-    addresses = sorted({server.server_ip for server in refused})
-    more = f" and {len(addresses) - SHOWN} more" if len(addresses) > SHOWN else ""
-    text = f"not sent to {', '.join(addresses[:SHOWN])}{more}: outside {field} ({', '.join(cidrs) or 'none'})"
-    if wrong:
-        text += f"; not a CIDR block: {', '.join(wrong)}"
-    return stalled("AddressNotAllowed", text)
+def nowhere(admitted: Admitted) -> Branch:
+    """What stands for the server group of a listener that has none."""
+    spec = admitted.spec
+    return Branch(Upstream(spec.scheduler, admitted.frontend.stickiness, spec.listener_protocol), ())

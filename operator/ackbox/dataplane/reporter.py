@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 from ackbox.dataplane.ads import AdsServer
 from ackbox.dataplane.caches import Caches, is_paused
-from ackbox.dataplane.controller import Controller, Subject, WorkKey, resource_name
+from ackbox.dataplane.controller import Controller, Subject, WorkKey
 from ackbox.dataplane.model import Serving
+from ackbox.dataplane.names import resource_name
 from ackbox.dataplane.status import Delivery, Report, group_report, listener_report
 from ackbox.dataplane.xds_store import ResourceType
 from ackbox.kube.cache import Key
@@ -73,7 +74,7 @@ class Reporter:
         if obj is None or outcome is None or is_paused(obj):
             self._unsettled.pop(key, None)
             return 0.0
-        delivery = self._delivery(resource_name(key))
+        delivery = self._delivery(key)
         if isinstance(outcome.result, Serving) and not delivery.settled:
             now = self._clock()
             left = self._unsettled.setdefault(key, now) + GRACE - now
@@ -90,19 +91,21 @@ class Reporter:
         obj, group = self._caches.groups.get(*key), self._caches.group_view.get(key)
         if obj is None or group is None or group.deleting or is_paused(obj):
             return
-        targets = controller.problem(group)
-        views = [controller.seen(user) for user in controller.users(key)]
+        targets = controller.lookup.problem(group)
+        views = [controller.seen(user, key) for user in controller.users(key)]
         await self._send(SERVER_GROUP, obj, group_report(group, views, targets.problem if targets else None))
 
-    def _delivery(self, name: str) -> Delivery:
-        ads = self._ads
-        rejections = (ads.rejection(kind, name) for kind in ResourceType)
-        present = ads.runs(ResourceType.CLUSTER, name) and ads.runs(ResourceType.LISTENER, name)
+    def _delivery(self, key: Key) -> Delivery:
+        ads, name, owned = self._ads, resource_name(key), self._controller.owned(key)
+        rejections = (ads.rejection(*resource) for resource in owned)
+        endpoints = [own for kind, own in owned if kind is ResourceType.ENDPOINTS]
+        others = [resource for resource in owned if resource[0] is not ResourceType.ENDPOINTS]
+        present = bool(owned) and all(ads.runs(*resource) for resource in others)
         return Delivery(
-            running=present and ads.has(ResourceType.ENDPOINTS, name),
+            running=present and all(ads.has(ResourceType.ENDPOINTS, own) for own in endpoints),
             serving=ads.has(ResourceType.LISTENER, name),
             connected=ads.connected,
-            current=ads.runs(ResourceType.ENDPOINTS, name),
+            current=all(ads.runs(ResourceType.ENDPOINTS, own) for own in endpoints),
             rejection=next((text for text in rejections if text is not None), None),
         )
 

@@ -1,23 +1,24 @@
-"""What a virtual server answers: HTTP with a JSON body that names it, other TCP and UDP with its name and an echo.
+"""What a virtual server answers over TCP: HTTP with a JSON body that names it, anything else with its name and an echo.
 
-One socket holds one port of one server group; the destination address of a connection or datagram says which server
-of the group was meant.
+One socket holds one port of one server group; the destination address of a connection says which server of the group
+was meant. A PROXY protocol header before the data tells whose connection it is; answers to requests show
+what a server in the cloud would learn of it.
 """
 
 import asyncio
-import json
 import re
 import socket
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 from aiohttp import web
 
-from ackbox.dataplane.model import Identity
+from ackbox.dataplane import proxy_protocol
+from ackbox.dataplane.answers import answer
+from ackbox.dataplane.model import SO_MAX_PACING_RATE, Address, Identity, Passage
+from ackbox.dataplane.proxy_protocol import Origin
 
 IDLE = 900.0
 """Seconds without a byte from the client after which a connection is closed."""
@@ -27,15 +28,6 @@ MAX_CONNECTIONS = 20_000
 
 KEEP_ALIVE = 75.0
 """Seconds that an idle HTTP connection is kept: longer than Envoy keeps one, so Envoy never uses a closing one."""
-
-BATCH = 64
-"""Datagrams answered before other work has its turn."""
-
-MAX_DATAGRAM = 65_507
-"""Bytes of payload that a UDP datagram can hold."""
-
-IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
-PACKET_INFO = struct.Struct("@I4s4s")
 
 _REQUEST = re.compile(rb"[A-Z]{3,20} (/|\*|https?://|[\w.-]+:\d)")
 
@@ -60,20 +52,24 @@ class GroupNames:
         server_id, ip, port = server.identity
         return f"{server_id} {ip}:{port} {self.group}\n".encode()
 
-    def body(self, server: Server, request: web.BaseRequest) -> str:
-        """The answer to an HTTP request."""
+    def fields(self, server: Server, request: web.BaseRequest, origin: Origin | None) -> dict[str, object]:
+        """The answer to an HTTP request; header names are in lower case."""
         server_id, ip, port = server.identity
-        fields = {
+        return {
             "serverId": server_id,
             "serverIp": ip,
-            "port": port,
+            # A server without a port of its own takes the one that the client asked for.
+            "port": port or (origin.destination[1] if origin else 0),
             "vServerGroupName": self.group,
             "loadBalancerId": self.balancer,
             "method": request.method,
             "path": request.raw_path,
             "xForwardedFor": request.headers.get("X-Forwarded-For"),
+            "headers": {
+                name.lower(): ", ".join(request.headers.getall(name)) for name in dict.fromkeys(request.headers)
+            },
+            **(origin.fields() if origin else {}),
         }
-        return json.dumps(fields) + "\n"
 
 
 @dataclass
@@ -97,22 +93,37 @@ class Port(Interface):
     def assign(self, servers: Mapping[str, Server]) -> None:
         """Which server is meant by which destination address; others get no answer."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is connected."""
+
+    def stop(self) -> None:
+        """Take nothing more; what is connected goes on."""
+
     def close(self) -> None:
         """Stop, and cut what is connected."""
 
 
 @dataclass
 class TcpPort:
-    """A TCP port of a server group, on a listening socket that this object owns."""
+    """A TCP port of a server group, on a listening socket that this object owns.
+
+    Attributes:
+        passages: how connections are treated, by the address of the listener that they came by.
+        kept: the servers of connections that go on.
+    """
 
     sock: socket.socket
     names: GroupNames
     budget: Budget
     servers: Mapping[str, Server] = field(default_factory=dict)
     connections: dict[str, set["_Connection"]] = field(default_factory=lambda: defaultdict(set))
+    passages: Mapping[Address, Passage] = field(default_factory=dict)
+    kept: dict[asyncio.BaseTransport, Server] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.number: int = self.sock.getsockname()[1]
+        self.origins: dict[asyncio.BaseTransport, Origin] = {}
         self.http = web.Server(self._answer, access_log=None, keepalive_timeout=KEEP_ALIVE)
         self._server: asyncio.Server | None = None
 
@@ -122,21 +133,43 @@ class TcpPort:
         self._server = await loop.create_server(lambda: _Connection(self), sock=self.sock, backlog=1024)
 
     def assign(self, servers: Mapping[str, Server]) -> None:
-        """Which server is meant by which destination address; what others have open is cut."""
-        self.servers = servers
-        self._cut(address for address in list(self.connections) if self.reached(address) is None)
+        """Which server is meant by which destination address; what others have open is drained or cut."""
+        before, self.servers = self.servers, servers
+        for address in list(self.connections):
+            left = before.get(address) if address not in servers else None
+            if left is not None and left.up:
+                self._drain(address, left)
+            elif address in servers and not servers[address].up:
+                self._cut([address])
 
     def reached(self, address: str) -> Server | None:
         """The server at an address, if it is up."""
         server = self.servers.get(address)
         return server if server is not None and server.up else None
 
-    def close(self) -> None:
-        """Stop, and cut what is connected."""
+    def answering(self, transport: asyncio.BaseTransport) -> Server | None:
+        """The server that a connection reached, if that is up or the connection may go on without it."""
+        return self.kept.get(transport) or self.reached(transport.get_extra_info("sockname")[0])
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is connected."""
+        return bool(self.connections)
+
+    def stop(self) -> None:
+        """Take nothing more; what is connected goes on."""
         if self._server is not None:
             self._server.close()
         self.sock.close()
+
+    def close(self) -> None:
+        """Stop, and cut what is connected."""
+        self.stop()
         self._cut(list(self.connections))
+
+    def _drain(self, address: str, server: Server) -> None:
+        for connection in list(self.connections[address]):
+            connection.leave(server)
 
     def _cut(self, addresses: Iterable[str]) -> None:
         for address in addresses:
@@ -144,13 +177,12 @@ class TcpPort:
                 connection.abort()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        address = request.transport.get_extra_info("sockname")[0] if request.transport else ""
-        server = self.reached(address)
+        if request.transport is None:
+            raise ConnectionResetError("the client went away")
+        server = self.answering(request.transport)
         if server is None:
             raise ConnectionResetError("the server went away")
-        return web.Response(
-            text=self.names.body(server, request), content_type="application/json", headers={"Server": "ackbox"}
-        )
+        return await answer(request, self.names.fields(server, request, self.origins.get(request.transport)))
 
 
 class _Connection(asyncio.Protocol):
@@ -161,9 +193,11 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inner: asyncio.Protocol | None = None
         self._address = ""
+        self._start: bytes | None = b""
         self._greeted = False
         self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -180,6 +214,10 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = asyncio.get_running_loop().time()
+        if self._start is not None:
+            data = self._introduced(self._start + data)
+        if not data:
+            return
         if self._inner is not None:
             self._inner.data_received(data)
         elif not self._greeted and _REQUEST.match(data):
@@ -206,25 +244,63 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._port.budget.used -= 1
+        self._port.origins.pop(self._open, None)
+        self._port.kept.pop(self._open, None)
         connections = self._port.connections[self._address]
         connections.discard(self)
         if not connections:
             del self._port.connections[self._address]
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._end):
+            if timer is not None:
+                timer.cancel()
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
     def abort(self) -> None:
         self._open.abort()
 
+    def leave(self, server: Server) -> None:
+        """Its server left the group: go on for as long as its listener says."""
+        seconds = self._passage.drain
+        if self._end is not None:
+            # It drains already: the address has got another server meanwhile.
+            return
+        if not seconds:
+            self.abort()
+            return
+        self._port.kept[self._open] = server
+        self._end = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    @property
+    def _passage(self) -> Passage:
+        origin = self._port.origins.get(self._open)
+        return self._port.passages.get(origin.destination, Passage()) if origin else Passage()
+
     @property
     def _open(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport
 
+    def _introduced(self, data: bytes) -> bytes:
+        """Note whose connection it is; the bytes that follow."""
+        found = proxy_protocol.split(data)
+        if found is None:
+            self._start = data
+            return b""
+        self._start = None
+        origin, rest = found
+        if origin is not None:
+            self._port.origins[self._open] = origin
+            if self._passage.bytes_per_second is not None:
+                self._pace(self._passage.bytes_per_second)
+        return rest
+
+    def _pace(self, bytes_per_second: int) -> None:
+        sock = self._open.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, bytes_per_second)
+
     def _echo(self, data: bytes) -> None:
-        server = self._port.reached(self._address)
+        server = self._port.answering(self._open)
         if server is None:
             self.abort()
             return
@@ -240,52 +316,3 @@ class _Connection(asyncio.Protocol):
             self.abort()
         else:
             self._watch(IDLE - quiet)
-
-
-@dataclass
-class UdpPort:
-    """A UDP port of a server group, on a bound socket that this object owns."""
-
-    sock: socket.socket
-    names: GroupNames
-    servers: Mapping[str, Server] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.number: int = self.sock.getsockname()[1]
-
-    async def open(self) -> None:
-        """Begin to answer."""
-        self.sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        asyncio.get_running_loop().add_reader(self.sock, self._readable)
-
-    def assign(self, servers: Mapping[str, Server]) -> None:
-        """Which server is meant by which destination address; others get no answer."""
-        self.servers = servers
-
-    def close(self) -> None:
-        """Stop answering."""
-        asyncio.get_running_loop().remove_reader(self.sock)
-        self.sock.close()
-
-    def _readable(self) -> None:
-        for _ in range(BATCH):
-            try:
-                data, ancillary, _flags, peer = self.sock.recvmsg(MAX_DATAGRAM, socket.CMSG_SPACE(PACKET_INFO.size))
-            except (BlockingIOError, ConnectionRefusedError):
-                return
-            destination = _destination(ancillary)
-            server = self.servers.get(socket.inet_ntoa(destination))
-            if server is not None and server.up:
-                answer = (self.names.line(server) + data)[:MAX_DATAGRAM]
-                # The answer leaves from the address that was asked; a full buffer loses it, as UDP may.
-                source = [(socket.IPPROTO_IP, IP_PKTINFO, PACKET_INFO.pack(0, destination, b"\0" * 4))]
-                with suppress(BlockingIOError, ConnectionRefusedError):
-                    self.sock.sendmsg([answer], source, 0, peer)
-
-
-def _destination(ancillary: list[tuple[int, int, bytes]]) -> bytes:
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-            _interface, _local, address = PACKET_INFO.unpack(data[: PACKET_INFO.size])
-            return bytes(address)
-    return b"\0" * 4

@@ -4,12 +4,13 @@ import asyncio
 import errno
 import socket
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Literal, TypeAlias
 
-from ackbox.dataplane.model import Address, Identity
-from ackbox.dataplane.responder import Budget, GroupNames, Port, Server, TcpPort, UdpPort
+from ackbox.dataplane.model import Address, Identity, Passage
+from ackbox.dataplane.responder import Budget, GroupNames, Port, Server, TcpPort
+from ackbox.dataplane.responder_udp import UdpPort
 from ackbox.kube.cache import Key
 
 Transport: TypeAlias = Literal["tcp", "udp"]
@@ -70,9 +71,12 @@ class VirtualGroup:
 
 @dataclass
 class _Served:
+    """What is open for a group; `former` are ports, by the servers' port, that only go on with what is connected."""
+
     group: VirtualGroup | None
     machines: dict[Machine, str]
     ports: dict[int, Port]
+    former: list[tuple[int, Port]] = field(default_factory=list)
     trim: asyncio.TimerHandle | None = None
 
 
@@ -88,6 +92,8 @@ class VirtualServers:
         self._linger = linger
         self._pool = AddressPool(list(network.subnets(prefixlen_diff=1))[1])
         self._claimed: Counter[int] = Counter()
+        self._claims: dict[Key, frozenset[int]] = {}
+        self._passages: dict[Address, Passage] = {}
         self._served: dict[tuple[Key, Transport], _Served] = {}
         self._open_ports: Counter[int] = Counter()
         self._budget = Budget()
@@ -120,28 +126,43 @@ class VirtualServers:
             if served.trim is not None:
                 served.trim.cancel()
             for number in list(served.ports):
-                self._close(served, number)
+                self._stop(served, number)
+            for _, port in served.former:
+                port.close()
             for machine in served.machines:
                 self._pool.release(machine)
 
-    def claim(self, number: int) -> list[Key]:
-        """Keep off a port that a listener binds, on whatever address; the groups to serve again where one was open."""
-        self._claimed[number] += 1
+    def claim(self, listener: Key, numbers: frozenset[int]) -> list[Key]:
+        """Keep off the ports that a listener binds, on whatever address; the groups to serve again.
+
+        Args:
+            listener: who binds them; its former claim ends.
+            numbers: the ports; none when the listener is gone.
+        """
+        before = self._claims.pop(listener, frozenset())
+        if numbers:
+            self._claims[listener] = numbers
+        self._claimed.update(numbers - before)
+        self._claimed.subtract(before - numbers)
+        taken = {number for number in numbers - before if self._open_ports[number]}
+        if not taken:
+            return []
         keys: list[Key] = []
-        if not self._open_ports[number]:
-            return keys
         for (key, _), served in self._served.items():
             for wanted, port in list(served.ports.items()):
-                if port.number == number:
-                    self._close(served, wanted)
+                if port.number in taken:
+                    self._stop(served, wanted)
                     # No longer what it was served as, so the next look opens the port anew.
                     served.group = None
                     keys.append(key)
         return keys
 
-    def unclaim(self, number: int) -> None:
-        """The listener is gone."""
-        self._claimed[number] -= 1
+    def treat(self, before: tuple[Address, ...], now: tuple[Address, ...], passage: Passage) -> None:
+        """Treat the connections that come by way of these listening addresses like this."""
+        for address in before:
+            self._passages.pop(address, None)
+        if passage != Passage():
+            self._passages.update(dict.fromkeys(now, passage))
 
     def close(self) -> None:
         """Stop answering for every group."""
@@ -152,13 +173,18 @@ class VirtualServers:
         by_port = _by_port(served, group)
         for number in sorted(by_port.keys() - served.ports.keys()):
             sock = self._bind(transport)
-            port: Port = TcpPort(sock, group.names, self._budget) if transport == "tcp" else UdpPort(sock, group.names)
+            port: Port = self._port(sock, group.names, transport)
             served.ports[number] = port
             self._open_ports[port.number] += 1
             await port.open()
-        for number, port in served.ports.items():
+        for number, port in (*served.ports.items(), *served.former):
             port.names = group.names
             port.assign({**port.servers, **by_port.get(number, {})})
+
+    def _port(self, sock: socket.socket, names: GroupNames, transport: Transport) -> Port:
+        return (
+            TcpPort(sock, names, self._budget, passages=self._passages) if transport == "tcp" else UdpPort(sock, names)
+        )
 
     def _trim(self, served: _Served) -> None:
         """Let go of what is no longer in a group."""
@@ -166,20 +192,21 @@ class VirtualServers:
         if group is None:
             return
         by_port = _by_port(served, group)
-        for number, port in list(served.ports.items()):
-            if number in by_port:
-                port.assign(by_port[number])
-            else:
-                self._close(served, number)
+        for number in served.ports.keys() - by_port.keys():
+            self._stop(served, number)
+        for number, port in (*served.ports.items(), *served.former):
+            port.assign(by_port.get(number, {}))
+        served.former = [(number, port) for number, port in served.former if port.busy]
         wanted = {_machine(group, server) for server in group.servers}
         for machine in [machine for machine in served.machines if machine not in wanted]:
             self._pool.release(machine)
             del served.machines[machine]
 
-    def _close(self, served: _Served, number: int) -> None:
+    def _stop(self, served: _Served, number: int) -> None:
         port = served.ports.pop(number)
         self._open_ports[port.number] -= 1
-        port.close()
+        port.stop()
+        served.former.append((number, port))
 
     def _bind(self, transport: Transport) -> socket.socket:
         kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM

@@ -58,7 +58,7 @@ def listener_report(outcome: Serving | Blocked, delivery: Delivery, servers: int
             fields["phase"] = ListenerPhase.STOPPED.value
         return fields, stalled("Rejected", f"Envoy refused the listener: {delivery.rejection}")
     if delivery.running:
-        return fields, ready("Serving")
+        return fields, outcome.problem or ready("Serving")
     message = "Envoy has not taken the configuration yet" if delivery.connected else "Envoy is not connected"
     return fields, progressing("Programming", message)
 

@@ -34,6 +34,8 @@ class Subscriptions:
         caches.balancers.subscribe(self._balancer)
         caches.instances.subscribe(self._instance)
         caches.clusters.subscribe(self._cluster)
+        caches.lists.subscribe(self._list)
+        caches.secrets.subscribe(self._secret)
 
     def everything(self) -> list[WorkKey]:
         """Every Listener and ServerGroup."""
@@ -96,6 +98,18 @@ class Subscriptions:
             for group in referring(self._caches.groups, "cluster", obj) if obj is not None else ():
                 self._mark_all(self._caches.listeners, "group", group)
                 self._report(WorkKey(Subject.GROUP, key_of(group)))
+
+    def _list(self, old: Object | None, new: Object | None) -> None:
+        if _wanted(old) == _wanted(new) and _ids(old) == _ids(new):
+            return
+        for obj in (old, new):
+            if obj is not None:
+                self._mark_all(self._caches.listeners, "acl", obj)
+
+    def _secret(self, old: Object | None, new: Object | None) -> None:
+        for obj in (old, new):
+            if obj is not None:
+                self._mark_all(self._caches.listeners, "certificate", obj)
 
     def _mark_all(self, cache: Cache, index: str, target: Object) -> None:
         for obj in referring(cache, index, target):

@@ -16,15 +16,23 @@ class ResourceType(StrEnum):
 
     CLUSTER = f"{PREFIX}envoy.config.cluster.v3.Cluster"
     ENDPOINTS = f"{PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
+    ROUTES = f"{PREFIX}envoy.config.route.v3.RouteConfiguration"
     LISTENER = f"{PREFIX}envoy.config.listener.v3.Listener"
+    SECRET = f"{PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret"
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One version of a resource; `body` is an Any."""
+    """One version of a resource.
+
+    Attributes:
+        body: an Any.
+        needs: clusters whose endpoints Envoy must have been sent before.
+    """
 
     version: str
     body: Any
+    needs: tuple[str, ...] = ()
 
 
 class ResourceStore:
@@ -47,15 +55,15 @@ class ResourceStore:
         """One resource, if it is there."""
         return self._resources[kind].get(name)
 
-    def put(self, kind: ResourceType, name: str, message: Any) -> bool:
+    def put(self, kind: ResourceType, name: str, message: Any, needs: tuple[str, ...] = ()) -> bool:
         """Set a resource; True when it differs from what was there."""
         content = message.SerializeToString(deterministic=True)
         version = hashlib.blake2b(content, digest_size=12).hexdigest()
         before = self._resources[kind].get(name)
-        if before is not None and before.version == version:
+        if before is not None and before.version == version and before.needs == needs:
             return False
         body = any_pb2.Any(type_url=kind.value, value=content)
-        self._resources[kind][name] = Resource(version, body)
+        self._resources[kind][name] = Resource(version, body, needs)
         self._changed(kind, name)
         return True
 

@@ -1,8 +1,9 @@
 """One stream of the incremental xDS protocol, without the network: requests in, responses out.
 
-New things go out clusters first, then endpoints, then listeners; a listener waits until the endpoints of its cluster
-were sent, so it never serves without them. Listeners are taken away before their clusters. A refused message with
-several resources is sent again one by one, so the fault is found and holds up nothing else.
+New things go out clusters first, then endpoints, then listeners; a listener waits until the endpoints of its clusters
+were sent, so it never serves without them. Routes and secrets follow when Envoy asks for them; until then it keeps a
+new listener back. Listeners are taken away before their clusters. A refused message with several resources is sent again one by
+one, so the fault is found and holds up nothing else.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +13,13 @@ from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
 
+from ackbox.dataplane.names import owner
 from ackbox.dataplane.xds_store import ResourceStore, ResourceType
 
 WILDCARD = "*"
+
+BY_NAME = (ResourceType.ENDPOINTS, ResourceType.ROUTES, ResourceType.SECRET)
+"""What Envoy always asks for by name, and drops by itself."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class Stream:
         found: list[Any] = []
         for kind in ResourceType:
             found.extend(self._updates(kind))
-        for kind in (ResourceType.LISTENER, ResourceType.CLUSTER, ResourceType.ENDPOINTS):
+        for kind in (ResourceType.LISTENER, ResourceType.CLUSTER, *BY_NAME):
             found.extend(self._removals(kind))
         return found
 
@@ -115,8 +120,7 @@ class Stream:
         subscription.started = True
         subscription.known.update(request.initial_resource_versions)
         subscription.acked.update(request.initial_resource_versions)
-        # Endpoints are always asked for by name.
-        subscription.wildcard = not request.resource_names_subscribe and kind is not ResourceType.ENDPOINTS
+        subscription.wildcard = not request.resource_names_subscribe and kind not in BY_NAME
 
     def _subscribe(self, kind: ResourceType, subscription: _Subscription, request: Any, first: bool) -> None:
         for name in request.resource_names_subscribe:
@@ -172,7 +176,7 @@ class Stream:
             resource = self._store.get(kind, name)
             if resource is None:
                 continue
-            if kind is ResourceType.LISTENER and name not in self._types[ResourceType.ENDPOINTS].known:
+            if any(need not in self._types[ResourceType.ENDPOINTS].known for need in resource.needs):
                 continue
             del subscription.dirty[name]
             if not subscription.wants(name) or self._settled(subscription, name, resource.version):
@@ -203,7 +207,7 @@ class Stream:
             response.resources.add(name=name, version=resource.version, resource=resource.body)
             if kind is ResourceType.ENDPOINTS:
                 # A listener may have waited for these.
-                self._types[ResourceType.LISTENER].dirty.setdefault(name, None)
+                self._types[ResourceType.LISTENER].dirty.setdefault(owner(name), None)
             elif kind is ResourceType.CLUSTER:
                 # A new or changed cluster starts anew in Envoy and waits for its endpoints.
                 self._types[ResourceType.ENDPOINTS].known.pop(name, None)
@@ -220,9 +224,9 @@ class Stream:
             del subscription.dirty[name]
             subscription.rejected.pop(name, None)
             subscription.alone.discard(name)
-        # Endpoints go with their cluster; only a question for some that are not there gets an answer.
+        # Endpoints go with their cluster, routes and secrets with their listener; only a question for some that are not there gets an answer.
         asked = [name for name in gone if name in subscription.known or name in subscription.names]
-        if kind is ResourceType.ENDPOINTS:
+        if kind in BY_NAME:
             asked = [name for name in gone if name in subscription.names and name not in subscription.known]
         for name in gone:
             subscription.known.pop(name, None)

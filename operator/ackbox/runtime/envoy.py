@@ -30,6 +30,9 @@ def command(binary: Path, config: Path) -> tuple[str, ...]:
         str(DRAIN_SECONDS),
         "--drain-strategy",
         "immediate",
+        # Access logs: a line is in the file after a second at the latest.
+        "--file-flush-interval-msec",
+        "1000",
         "--log-level",
         "warning",
     )

@@ -1,0 +1,59 @@
+"""Where the servers of a registered cluster are dialled. Pure."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from ackbox.dataplane.model import Targets
+from ackbox.kube.conditions import State, stalled
+from ackbox.resources import ManagedCluster, ServerGroup
+from ackbox.resources.servergroup import BackendServer
+
+EXTERNAL = "ExternalKubernetes"
+"""The cluster type whose backend servers are real."""
+
+SHOWN = 5
+"""How many servers a message names before it only counts them."""
+
+
+def real_targets(group: ServerGroup, cluster: ManagedCluster) -> Targets:
+    """Where the servers of a registered cluster are dialled: only inside what the cluster's admin allows."""
+    external = cluster.spec.external_cluster
+    cidrs = external.allowed_cidrs if external else []
+    networks, wrong = _networks(cidrs)
+    refused = [server for server in group.spec.backend_servers if not _inside(server.server_ip, networks)]
+    addresses = {
+        server.identity: (server.server_ip, server.port)
+        for server in group.spec.backend_servers
+        if server not in refused
+    }
+    return Targets(real=True, addresses=addresses, problem=_refusal(refused, cluster, cidrs, wrong))
+
+
+def _networks(cidrs: Iterable[str]) -> tuple[list[IPv4Network | IPv6Network], list[str]]:
+    networks, wrong = [], []
+    for cidr in cidrs:
+        try:
+            networks.append(ip_network(cidr, strict=False))
+        except ValueError:
+            wrong.append(cidr)
+    return networks, wrong
+
+
+def _inside(text: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+def _refusal(refused: list[BackendServer], cluster: ManagedCluster, cidrs: list[str], wrong: list[str]) -> State | None:
+    if not refused:
+        return None
+    field = f"spec.externalCluster.allowedCidrs of ManagedCluster {cluster.metadata.name}"
+    addresses = sorted({server.server_ip for server in refused})
+    more = f" and {len(addresses) - SHOWN} more" if len(addresses) > SHOWN else ""
+    text = f"not sent to {', '.join(addresses[:SHOWN])}{more}: outside {field} ({', '.join(cidrs) or 'none'})"
+    if wrong:
+        text += f"; not a CIDR block: {', '.join(wrong)}"
+    return stalled("AddressNotAllowed", text)
