@@ -1,18 +1,34 @@
 """Nodes and routes of Instances."""
 
+import asyncio
+import contextlib
+import copy
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 
 import pytest
+from small_cluster import World, until
 
 from ackbox.ccm.facts import ClusterFacts, facts_of, instance_id
-from ackbox.ccm.nodes.model import Route, addresses, allocatable, cloud_labels, new_node
-from ackbox.ccm.nodes.plan import power_off, repair, stale
-from ackbox.ccm.routes.plan import plan
+from ackbox.ccm.metrics import REGISTRY
+from ackbox.ccm.nodes.apply import mend
+from ackbox.ccm.nodes.controller import NodeController
+from ackbox.ccm.nodes.machine import Machine, complaint, machine
+from ackbox.ccm.nodes.model import (
+    PROVIDED_IP,
+    UNINITIALIZED_TAINT,
+    Route,
+    addresses,
+    allocatable,
+    cloud_labels,
+    new_node,
+)
+from ackbox.ccm.nodes.plan import NodePatches, initialised, power_off, repair, stale, unknown_address
+from ackbox.kube.client import NODE
+from ackbox.kube.errors import Conflict, Forbidden
 from ackbox.resources import Instance, ManagedCluster
-from ackbox.resources.network import RouteEntry
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FACTS = ClusterFacts(
@@ -30,6 +46,7 @@ FACTS = ClusterFacts(
     kubelet_version="v1.36.3-aliyun.1",
     pod_network=IPv4Network("10.32.0.0/16"),
 )
+TERWAY = replace(FACTS, routed=False, pod_network=None)
 
 
 def instance(**spec):
@@ -170,7 +187,6 @@ def real_node(**metadata):
 def test_a_kubelets_node_is_initialised():
     patches = repair(real_node(), instance(), FACTS, Route.CREATED, NOW)
     assert patches.node["spec"] == {"taints": [{"key": "a"}]}
-    assert patches.node["metadata"]["resourceVersion"] == "9"
     assert "ackbox.dev/emulated" not in patches.node["metadata"]["labels"]
     wanted = [{"type": "InternalIP", "address": "192.168.0.1"}, {"type": "Hostname", "address": "real"}]
     assert patches.status[0] == {"op": "add", "path": "/status/addresses", "value": wanted}
@@ -194,6 +210,10 @@ def test_a_real_node_without_an_instance_is_stale_when_nothing_is_heard_of_it(st
     node = real_node()
     node["status"]["conditions"] = [{"type": "Ready", "status": status}]
     assert stale(node) is expected
+
+
+def test_a_node_that_has_just_come_is_not_stale():
+    assert not stale(real_node())
 
 
 def test_an_emulated_node_without_an_instance_is_stale():
@@ -238,44 +258,253 @@ def test_facts_of_other_clusters():
     assert (registered.external, registered.routed, registered.service_labels) == (True, False, {"a": "b"})
 
 
-# Routes
+# What the CCM has a say in
 
 
-def entry(cidr, instance_name):
-    return RouteEntry(destination_cidr_block=cidr, next_hop_id=instance_name)
+@pytest.mark.parametrize(
+    ("provider", "labels", "expected"),
+    [
+        ("cn-hangzhou.i-1", {}, Machine.ECS),
+        ("alicloud://cn-hangzhou.i-1", {}, Machine.ECS),
+        ("cn-beijing.i-1", {}, Machine.ELSEWHERE),
+        ("cn-hangzhou.i-1", {"service.alibabacloud.com/exclude-node": ""}, Machine.EXCLUDED),
+        ("cn-hangzhou.i-1", {"service.beta.kubernetes.io/exclude-node": "x"}, Machine.EXCLUDED),
+        ("ack-hybrid://cn-hangzhou.i-1", {}, Machine.EXCLUDED),
+        ("e01-1", {"alibabacloud.com/lingjun-worker": "true"}, Machine.LINGJUN),
+        ("cn-hangzhou.i-1", {"alibabacloud.com/lingjun-worker": "true"}, Machine.ECS),
+        ("e01-1", {"alibabacloud.com/lingjun-worker": "false"}, Machine.UNRECOGNIZED),
+        (
+            "e01-1",
+            {"alibabacloud.com/lingjun-worker": "true", "alibabacloud.com/lingjun-tianwen-environment": ""},
+            Machine.EXCLUDED,
+        ),
+        ("", {}, Machine.UNRECOGNIZED),
+        ("i-1", {}, Machine.UNRECOGNIZED),
+        ("aws:///us-west-2a/i-0abc", {}, Machine.UNRECOGNIZED),
+    ],
+)
+def test_kinds_of_machines(provider, labels, expected):
+    node = {"metadata": {"labels": labels}, "spec": {"providerID": provider}}
+    assert machine(node, "cn-hangzhou") is expected
 
 
-def pairs(result):
-    return [(e.destination_cidr_block, e.next_hop_id) for e in result.entries]
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        (None, "spec.providerID is empty: start the kubelet with --provider-id=<region>.<instance id>"),
+        ("i-1", "spec.providerID i-1 is not recognized, it must be <region>.<instance id>, such as cn-hangzhou.i-"),
+        ("cn-beijing.i-1", "spec.providerID cn-beijing.i-1 names another region than the cluster's"),
+        ("cn-hangzhou.i-1", None),
+    ],
+)
+def test_a_provider_id_that_names_nothing_is_explained(provider, said):
+    found = complaint({"metadata": {}, "spec": {"providerID": provider}}, "cn-hangzhou")
+    assert found is None if said is None else found.startswith(said)
 
 
-def test_missing_routes_are_added_at_the_end():
-    result = plan([entry("10.0.0.0/26", "i-1")], {"i-1": "10.0.0.0/26", "i-2": "10.0.0.64/26"}, set(), 48)
-    assert pairs(result) == [("10.0.0.0/26", "i-1"), ("10.0.0.64/26", "i-2")]
+def test_an_excluded_node_is_left_as_it_is():
+    node = real_node(labels={"service.alibabacloud.com/exclude-node": "true"})
+    assert repair(node, instance(), FACTS, Route.NOT_NEEDED, NOW) == NodePatches(None, [])
 
 
-def test_routes_of_others_stay_and_dead_ones_go():
-    there = [entry("172.16.0.0/16", "i-user"), entry("10.0.0.0/26", "i-1")]
-    assert pairs(plan(there, {}, {"i-1"}, 48)) == [("172.16.0.0/16", "i-user")]
+def test_an_excluded_emulated_node_is_kept_alive_all_the_same():
+    node = born()
+    node["metadata"]["labels"] = {"service.alibabacloud.com/exclude-node": "true"}
+    patches = repair(node, instance(), FACTS, Route.NOT_NEEDED, NOW)
+    assert patches == NodePatches({"metadata": {"labels": {"ackbox.dev/emulated": "true"}}}, [])
 
 
-def test_a_block_that_points_elsewhere_is_mended():
-    assert pairs(plan([entry("10.0.0.0/26", "i-9")], {"i-1": "10.0.0.0/26"}, set(), 48)) == [("10.0.0.0/26", "i-1")]
+def test_a_node_that_says_an_address_which_the_cloud_does_not_know_is_left_as_it_is():
+    node = real_node(annotations={"alpha.kubernetes.io/provided-node-ip": "10.9.9.9"})
+    assert repair(node, instance(), FACTS, Route.CREATED, NOW) == NodePatches(None, [])
+    assert "10.9.9.9 is not an address of i-1, which has: 192.168.0.1" in unknown_address(node, instance())
 
 
-def test_an_instance_has_one_route():
-    assert pairs(plan([entry("10.0.0.0/26", "i-1")], {"i-1": "10.0.1.0/26"}, set(), 48)) == [("10.0.1.0/26", "i-1")]
+def test_a_kubelets_node_says_that_its_route_is_still_to_come():
+    (_, change) = repair(real_node(), instance(), FACTS, Route.WAITING, NOW).status
+    assert change["value"][0] | {"lastHeartbeatTime": "", "lastTransitionTime": ""} == {
+        "type": "NetworkUnavailable",
+        "status": "True",
+        "reason": "NoRouteCreated",
+        "message": "Node created without a route",
+        "lastHeartbeatTime": "",
+        "lastTransitionTime": "",
+    }
 
 
-def test_a_full_table_refuses_the_rest_with_a_reason():
-    wanted = {f"i-{n}": f"10.0.{n}.0/26" for n in range(4)}
-    result = plan([entry("172.16.0.0/16", "i-user")], wanted, set(), 3)
-    assert len(result.entries) == 3
-    assert result.refused.keys() == {"i-2", "i-3"}
-    assert "quota" in result.refused["i-3"]
-    assert "3 of 3" in result.refused["i-3"]
+def test_a_route_that_vanished_for_a_moment_does_not_disturb_the_node():
+    assert repair(born(), instance(), FACTS, Route.WAITING, NOW).status == []
 
 
-def test_a_lowered_limit_takes_nothing_away():
-    there = [entry(f"10.0.{n}.0/26", f"i-{n}") for n in range(4)]
-    assert len(plan(there, {f"i-{n}": f"10.0.{n}.0/26" for n in range(4)}, set(), 2).entries) == 4
+# The controller on two clusters in memory
+
+
+def cloud(name="i-1", phase="Running", **metadata):
+    body = instance().model_dump(by_alias=True, exclude_none=True, mode="json")
+    return {
+        "apiVersion": "ackbox.dev/v1alpha1",
+        "kind": "Instance",
+        "metadata": {"name": name, "namespace": "team", "labels": {"ackbox.dev/cluster": "one"}, **metadata},
+        "spec": body["spec"],
+        "status": {"phase": phase},
+    }
+
+
+def known(name="real", provider="cn-hangzhou.i-1", ready="True", labels=None, annotations=None, taints=()):
+    """A Node that a kubelet registered."""
+    body = real_node(labels=labels or {}, annotations=annotations or {})
+    body["metadata"]["name"] = name
+    body["spec"] = {"taints": [{"key": UNINITIALIZED_TAINT, "effect": "NoSchedule"}, *taints]}
+    if provider is not None:
+        body["spec"]["providerID"] = provider
+    body["status"]["conditions"] = [{"type": "Ready", "status": ready}]
+    return {"apiVersion": "v1", "kind": "Node", **body}
+
+
+@contextlib.asynccontextmanager
+async def running(world, facts=TERWAY):
+    controller = NodeController(facts, world.management, world.workload, world.events, world.events)
+    task = asyncio.create_task(controller.run())
+    try:
+        yield controller
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def taints(world, name="real"):
+    return [taint["key"] for taint in world.node(name)["spec"].get("taints") or []]
+
+
+async def test_a_kubelets_node_gets_what_the_cloud_knows_of_it():
+    world = World(cloud(), workload=[known(taints=[{"key": "mine", "effect": "NoSchedule"}])])
+    async with running(world):
+        await until(lambda: taints(world) == ["mine"])
+    assert world.node("real")["metadata"]["labels"]["topology.kubernetes.io/zone"] == "cn-hangzhou-h"
+    assert {"type": "InternalIP", "address": "192.168.0.1"} in world.node("real")["status"]["addresses"]
+
+
+async def test_the_taint_goes_from_the_newest_list_of_taints():
+    world = World(cloud(), workload=[known()])
+    stale_cache = world.workload[NODE].get("", "real")
+    newer = copy.deepcopy(stale_cache)
+    newer["spec"]["taints"].append({"key": "late", "effect": "NoSchedule"})
+    world.cluster.put(newer)  # the watch hasn't told yet
+    async with running(world):
+        await until(lambda: UNINITIALIZED_TAINT not in taints(world))
+    assert taints(world) == ["late"]
+
+
+async def test_an_excluded_node_keeps_its_taint_until_the_label_goes():
+    world = World(cloud(), workload=[known(labels={"service.alibabacloud.com/exclude-node": ""}), known("other")])
+    async with running(world):
+        await until(lambda: taints(world, "other") == [])
+        assert taints(world) == [UNINITIALIZED_TAINT]
+        world.change(known())
+        await until(lambda: taints(world) == [])
+
+
+async def test_an_unknown_provided_address_keeps_the_taint_and_is_said_once():
+    world = World(cloud(), workload=[known(annotations={PROVIDED_IP: "10.9.9.9"})])
+    async with running(world):
+        await until(lambda: world.events.of("SyncNodeFailed"))
+        assert taints(world) == [UNINITIALIZED_TAINT]
+        world.change(known(annotations={PROVIDED_IP: "192.168.0.1"}))
+        await until(lambda: taints(world) == [])
+    assert len(world.events.of("SyncNodeFailed")) == 1
+    assert world.node("real")["status"]["addresses"] == [{"type": "InternalIP", "address": "192.168.0.1"}]
+
+
+async def test_a_node_without_a_provider_id_is_explained_and_left_alone():
+    world = World(workload=[known(provider=None, ready="Unknown")])
+    async with running(world):
+        [(name, message)] = await until(lambda: world.events.of("SyncNodeFailed"))
+    assert (name, "--provider-id" in message) == ("real", True)
+    assert taints(world) == [UNINITIALIZED_TAINT]
+
+
+async def test_a_lingjun_node_loses_its_taint_only():
+    world = World(workload=[known(provider="e01-1", labels={"alibabacloud.com/lingjun-worker": "true"})])
+    async with running(world):
+        await until(lambda: taints(world) == [])
+    assert world.node("real")["metadata"]["labels"] == {"alibabacloud.com/lingjun-worker": "true"}
+    assert world.node("real")["status"]["addresses"] == [{"type": "Hostname", "address": "real"}]
+
+
+@pytest.mark.parametrize(
+    ("provider", "labels"),
+    [("e01-1", {"alibabacloud.com/lingjun-worker": "true"}), ("cn-beijing.i-7", {}), ("cn-hangzhou.i-7", {})],
+)
+async def test_a_node_is_deleted_when_its_machine_is_gone_and_nothing_is_heard_of_it(provider, labels):
+    world = World(workload=[known(provider=provider, labels=labels), known("heard", provider, "False", labels)])
+    async with running(world):
+        world.change(known(provider=provider, ready="Unknown", labels=labels))
+        await until(lambda: world.events.of("DeletedNode"))
+    assert world.events.of("DeletedNode") == [("real", "real")]
+    assert world.node("real") is None
+    assert world.node("heard") is not None
+
+
+async def test_a_node_that_cannot_be_deleted_is_said():
+    world = World(workload=[known(provider="cn-hangzhou.i-7", ready="Unknown")])
+    world.cluster.refuse = lambda method, *_: Forbidden(403, "Forbidden", "no") if method == "delete" else None
+    async with running(world):
+        [(_, message)] = (await until(lambda: world.events.of("DeleteNodeFailed")))[:1]
+    assert message == "Error deleting node: no"
+
+
+async def test_a_name_that_another_node_has_is_explained():
+    other = known(name="cn-hangzhou.192.168.0.1", provider="cn-hangzhou.i-9", ready="False")
+    world = World(cloud(), workload=[other])
+    async with running(world):
+        [(name, message)] = await until(lambda: world.events.of("SyncNodeFailed"))
+    assert name == "cn-hangzhou.192.168.0.1"
+    assert "another providerID than cn-hangzhou.i-1" in message
+
+
+async def test_the_work_on_nodes_is_measured():
+    before = REGISTRY.get_sample_value("ccm_node_latencies_duration_milliseconds_count", {"verb": "remove_taint"}) or 0
+    world = World(cloud(), workload=[known()])
+    async with running(world):
+        await until(lambda: taints(world) == [])
+    after = REGISTRY.get_sample_value("ccm_node_latencies_duration_milliseconds_count", {"verb": "remove_taint"})
+    assert after == before + 1
+
+
+async def test_a_taint_that_somebody_adds_meanwhile_is_never_lost():
+    world = World(workload=[known()])
+    node = world.workload[NODE].get("", "real")
+    newer = copy.deepcopy(node)
+    newer["spec"]["taints"].append({"key": "late", "effect": "NoSchedule"})
+    world.cluster.put(newer)
+    with pytest.raises(Conflict):
+        await mend(world.workload, node, NodePatches(initialised(node), []))
+    assert taints(world) == [UNINITIALIZED_TAINT, "late"]
+
+
+async def test_a_missing_provider_id_is_not_said_again_at_every_change_of_the_node():
+    world = World(workload=[known(provider=None)])
+    async with running(world):
+        await until(lambda: world.events.of("SyncNodeFailed"))
+        world.change(known(provider=None, labels={"a": "b"}))
+        world.change(known("later", provider=None))
+        await until(lambda: "later" in [name for name, _ in world.events.of("SyncNodeFailed")])
+    assert [name for name, _ in world.events.of("SyncNodeFailed")] == ["real", "later"]
+
+
+async def test_an_excluded_node_outlives_its_machine():
+    excluded = {"service.beta.kubernetes.io/exclude-node": ""}
+    gone = {"provider": "cn-hangzhou.i-7", "ready": "Unknown"}
+    world = World(workload=[known(**gone, labels=excluded), known("other", **gone)])
+    async with running(world):
+        await until(lambda: world.events.of("DeletedNode"))
+    assert world.events.of("DeletedNode") == [("other", "other")]
+    assert world.node("real") is not None
+
+
+def test_only_a_node_that_has_just_come_says_that_its_route_is_still_to_come():
+    node = real_node()
+    node["spec"]["taints"] = []
+    assert [each["path"] for each in repair(node, instance(), FACTS, Route.WAITING, NOW).status] == [
+        "/status/addresses"
+    ]

@@ -65,7 +65,7 @@ async def _apply(client: Client, body: dict[str, Any]) -> None:
 
 async def _established(client: Client, name: str) -> bool:
     definition = await client.get(CUSTOM_RESOURCE_DEFINITION, name)
-    conditions = definition.get("status", {}).get("conditions", ())
+    conditions = (definition.get("status") or {}).get("conditions") or ()  # null at first
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 

@@ -13,14 +13,18 @@ from datetime import UTC, datetime
 
 from ackbox.ccm.facts import ClusterFacts, instance_id
 from ackbox.ccm.management import cluster_of
-from ackbox.ccm.nodes.model import Route, new_node
-from ackbox.ccm.nodes.plan import power_off, repair, stale
+from ackbox.ccm.metrics import NODE_LATENCIES, timed
+from ackbox.ccm.nodes.apply import SYNC_FAILED, delete, delete_stale, mend
+from ackbox.ccm.nodes.machine import Machine, machine, provider_id_of
+from ackbox.ccm.nodes.model import PROVIDED_IP, Route, new_node
+from ackbox.ccm.nodes.others import OtherNodes
+from ackbox.ccm.nodes.plan import power_off, repair, stale, unknown_address
 from ackbox.ccm.reporter import Reporter
 from ackbox.ccm.routes.controller import RouteController
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Cache
 from ackbox.kube.client import NODE, Object
-from ackbox.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
+from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
 from ackbox.kube.queue import Retry, WorkQueue
 from ackbox.resources import INSTANCE, Instance
 from ackbox.resources.base import NODE_FINALIZER, PAUSED_ANNOTATION
@@ -34,14 +38,12 @@ WORKERS = 48
 REPAIR_PERIOD = 300.0
 """Seconds between looks that nothing asked for, spread by a quarter each way."""
 
-ROUTE_FAILED = "CreateRouteFailed"
 
-
-def node_cache() -> Cache:
-    """A cache of Nodes by the instance that their providerID names."""
+def node_cache(region: str | None = None) -> Cache:
+    """A cache of Nodes by the instance (of a region) that their providerID names."""
 
     def instances(node: Object) -> list[str]:
-        found = instance_id((node.get("spec") or {}).get("providerID"))
+        found = instance_id(provider_id_of(node), region)
         return [found] if found else []
 
     return Cache(NODE, {"instance": instances})
@@ -50,14 +52,17 @@ def node_cache() -> Cache:
 class NodeController:
     """Nodes of one managed cluster. Keys are instance ids."""
 
-    def __init__(self, facts: ClusterFacts, management: Store, workload: Store, reporter: Reporter) -> None:
+    def __init__(
+        self, facts: ClusterFacts, management: Store, workload: Store, reporter: Reporter, routes: Reporter
+    ) -> None:
         self._facts = facts
         self._management = management
         self._workload = workload
         self._reporter = reporter
         self._said: dict[str, str] = {}
         self._queue = WorkQueue[str](self._reconcile, f"nodes of {facts.name}", WORKERS)
-        self._routes = RouteController(facts, management, lambda name: bool(self._nodes(name)), self._queue.add)
+        self._routes = RouteController(facts, management, workload, routes, self._queue.add)
+        self._others = OtherNodes(facts, workload, reporter)
 
     async def run(self) -> None:
         """Work until cancelled; the caches must be filled."""
@@ -67,6 +72,7 @@ class NodeController:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._routes.run())
                 group.create_task(self._queue.run())
+                group.create_task(self._others.run())
                 group.create_task(self._repair())
 
     @contextlib.contextmanager
@@ -76,7 +82,7 @@ class NodeController:
 
     def _known(self) -> set[str]:
         ours = self._management[INSTANCE].by("cluster", f"{self._facts.namespace}/{self._facts.name}")
-        nodes = (instance_id((node.get("spec") or {}).get("providerID")) for node in self._workload[NODE].all())
+        nodes = map(self._instance_of, self._workload[NODE].all())
         return {instance["metadata"]["name"] for instance in ours} | {name for name in nodes if name}
 
     async def _repair(self) -> None:
@@ -84,6 +90,8 @@ class NodeController:
             await asyncio.sleep(REPAIR_PERIOD * random.uniform(0.75, 1.25))
             for name in self._known():
                 self._queue.add(name, random.uniform(0.0, REPAIR_PERIOD / 4))
+            self._routes.look()
+            self._others.look_at_all()
 
     def _on_instance(self, old: Object | None, new: Object | None, _own: bool) -> None:
         obj = new or old
@@ -99,21 +107,31 @@ class NodeController:
             return
         if old and new and _seen(old) == _seen(new):
             return
-        for obj in (old, new):
-            name = instance_id(((obj or {}).get("spec") or {}).get("providerID"))
+        for node in (old, new):
+            name = self._instance_of(node) if node is not None else None
             if name is not None:
                 self._queue.add(name)
-        if new is None:
-            self._routes.look()
+        if new is not None:
+            self._others.look(new)
+        elif old is not None:
+            self._said.pop(old["metadata"]["uid"], None)
+        self._routes.look()
 
     def _is_ours(self, instance: Object) -> bool:
         same_namespace = instance["metadata"]["namespace"] == self._facts.namespace
         return same_namespace and cluster_of(instance) == self._facts.name
 
+    def _instance_of(self, node: Object) -> str | None:
+        return instance_id(provider_id_of(node), self._facts.region)
+
     def _nodes(self, name: str) -> list[Object]:
         return self._workload[NODE].by("instance", name)
 
     async def _reconcile(self, name: str) -> None:
+        with timed(NODE_LATENCIES, "reconcile"):
+            await self._look(name)
+
+    async def _look(self, name: str) -> None:
         instance = self._management[INSTANCE].get(self._facts.namespace, name)
         try:
             if instance is None or not self._is_ours(instance):
@@ -131,24 +149,15 @@ class NodeController:
 
     async def _running(self, obj: Object) -> None:
         name, route = obj["metadata"]["name"], self._routes.state(obj)
-        if route is Route.WAITING:
-            return  # the route controller calls again
-        instance = Instance.model_validate(obj)
-        nodes = self._nodes(name)
-        now = datetime.now(UTC)
+        instance, nodes, now = Instance.model_validate(obj), self._nodes(name), datetime.now(UTC)
         if not nodes:
-            node = await self._register(instance, route, now)
-        else:
-            node = nodes[0]
-            await self._mend(node, instance, route, now)
-        refused = self._routes.refused.get(name)
-        if refused is not None and self._said.get(name) != refused:
-            table = self._facts.vpc_id
-            self._reporter.warning(node, ROUTE_FAILED, f"Error creating route entry in {table}: {refused}")
-        if refused is None:
-            self._said.pop(name, None)
-        else:
-            self._said[name] = refused
+            if route is Route.WAITING:
+                return  # the route controller calls again
+            nodes = [await self._register(instance, route, now)]
+        for node in nodes:
+            self._explain(node, unknown_address(node, instance))
+            await mend(self._workload, node, repair(node, instance, self._facts, route, now))
+            self._routes.tell(node, name)
 
     async def _register(self, instance: Instance, route: Route, now: datetime) -> Object:
         body = new_node(instance, self._facts, route, now)
@@ -158,19 +167,10 @@ class NodeController:
             there = self._workload[NODE].get("", body["metadata"]["name"])
             if there in self._nodes(instance.metadata.name):
                 raise Retry("the Node was there already", 0.0) from None
-            other = ((there or {}).get("spec") or {}).get("providerID")
-            raise Retry(f"Node {body['metadata']['name']} is there for {other}", 5.0) from None
-
-    async def _mend(self, node: Object, instance: Instance, route: Route, now: datetime) -> None:
-        patches, name = repair(node, instance, self._facts, route, now), node["metadata"]["name"]
-        if patches.status:
-            try:
-                await self._workload.json_patch(NODE, name, None, patches.status, "status")
-            except Invalid as error:
-                await self._workload.read(NODE, name)
-                raise Retry(f"the status has changed meanwhile: {error}", 0.5) from None
-        if patches.node is not None:
-            await self._workload.patch(NODE, name, None, patches.node)
+            text = f"Node {body['metadata']['name']} has another providerID than {body['spec']['providerID']}"
+            if there is not None:
+                self._explain(there, f"{text}, which would register under this name")
+            raise Retry(text, 5.0) from None
 
     async def _stopped(self, name: str) -> None:
         for node in self._nodes(name):
@@ -186,7 +186,7 @@ class NodeController:
             return
         nodes = self._nodes(metadata["name"])
         for node in nodes:
-            await self._delete(node)
+            await delete(self._workload, node)
         if nodes or self._routes.has_entry(metadata["name"]):
             self._routes.look()
             return
@@ -207,28 +207,25 @@ class NodeController:
     async def _orphaned(self, name: str) -> None:
         """Nodes that name an instance which isn't this cluster's, or isn't there at all."""
         for node in self._nodes(name):
-            region = instance_id((node.get("spec") or {}).get("providerID"), self._facts.region)
-            if not stale(node) or await self._exists(name, region):
-                continue
-            try:
-                await self._delete(node)
-            except ApiError as error:
-                self._reporter.warning(node, "DeleteNodeFailed", f"Error deleting node: {error}")
-                raise
-            self._reporter.normal(node, "DeletedNode", node["metadata"]["name"])
+            excluded = machine(node, self._facts.region) is Machine.EXCLUDED
+            if not excluded and stale(node) and not await self._exists(name):
+                await delete_stale(self._workload, self._reporter, node)
 
-    async def _exists(self, name: str, region: str | None) -> bool:
+    async def _exists(self, name: str) -> bool:
         """Whether an instance is there and ours after all: the Node may be ahead of our picture of the instances."""
-        if region is None:
-            return False
         try:
             return self._is_ours(await self._management.read(INSTANCE, name, self._facts.namespace))
         except NotFound:
             return False
 
-    async def _delete(self, node: Object) -> None:
-        if "deletionTimestamp" not in node["metadata"]:
-            await self._workload.delete(NODE, node["metadata"]["name"], uid=node["metadata"]["uid"])
+    def _explain(self, node: Object, text: str | None) -> None:
+        """Say once what keeps a Node from being synced."""
+        uid = node["metadata"]["uid"]
+        if text is None:
+            self._said.pop(uid, None)
+        elif self._said.get(uid) != text:
+            self._said[uid] = text
+            self._reporter.warning(node, SYNC_FAILED, text)
 
 
 def _relevant(instance: Object) -> tuple[object, ...]:
@@ -244,6 +241,7 @@ def _seen(node: Object) -> tuple[object, ...]:
     ready = [c.get("status") for c in status.get("conditions") or [] if c["type"] == "Ready"]
     return (
         metadata.get("labels"),
+        (metadata.get("annotations") or {}).get(PROVIDED_IP),
         node.get("spec"),
         status.get("addresses"),
         network,

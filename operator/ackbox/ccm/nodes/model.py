@@ -68,19 +68,28 @@ def cloud_labels(instance: Instance, facts: ClusterFacts) -> dict[str, str]:
     return {key: value for key, value in labels.items() if value}
 
 
+def cloud_addresses(instance: Instance) -> list[dict[str, str]]:
+    """The addresses that the cloud knows of an Instance."""
+    return [{"type": "InternalIP", "address": instance.spec.vpc_attributes.private_ip_address}]
+
+
 def addresses(instance: Instance, facts: ClusterFacts, node: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
     """The addresses of an Instance's Node, `node` being the one that is there.
 
-    An emulated node also has an InternalDNS address, where the API server finds its kubelet.
+    A Node that says which of its addresses to show has no other. An emulated node also has an InternalDNS address,
+    where the API server finds its kubelet.
     """
-    internal = {"type": "InternalIP", "address": instance.spec.vpc_attributes.private_ip_address}
+    known = cloud_addresses(instance)
+    there = ((node or {}).get("status") or {}).get("addresses") or []
+    hostnames = [address for address in there if address["type"] == "Hostname"]
+    kubelet: list[dict[str, str]] = []
     if node is None or is_emulated(node):
-        hostname = {"type": "Hostname", "address": node_name(instance)}
-        return [internal, hostname, {"type": "InternalDNS", "address": facts.api_host}]
-    if PROVIDED_IP in (node["metadata"].get("annotations") or {}):
-        return [internal]
-    there = (node.get("status") or {}).get("addresses") or []
-    return [internal, *(address for address in there if address["type"] == "Hostname")]
+        hostnames = [{"type": "Hostname", "address": node_name(instance)}]
+        kubelet = [{"type": "InternalDNS", "address": facts.api_host}]
+    provided = ((node or {}).get("metadata", {}).get("annotations") or {}).get(PROVIDED_IP)
+    if provided is not None:
+        return [address for address in known if address["address"] == provided] + kubelet
+    return known + hostnames + kubelet
 
 
 def is_emulated(node: Mapping[str, Any]) -> bool:
@@ -160,6 +169,11 @@ def route_condition(route: Route, now: datetime) -> dict[str, str] | None:
         "RouteController created a route" if created else "RouteController failed to create a route",
         now,
     )
+
+
+def no_route_yet(now: datetime) -> dict[str, str]:
+    """The condition of a Node that has just come while its route is being made."""
+    return _condition("NetworkUnavailable", "True", "NoRouteCreated", "Node created without a route", now)
 
 
 def _conditions(route: Route, now: datetime) -> list[dict[str, str]]:

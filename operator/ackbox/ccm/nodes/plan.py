@@ -1,4 +1,4 @@
-"""What is to be written to a Node that is there. Pure."""
+"""What is to be written to a Node that is there. Pure; rule source: `reference/ccm.md` §3."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import Any
 
 from ackbox.ccm.facts import ClusterFacts
-from ackbox.ccm.nodes.model import UNINITIALIZED_TAINT, Route, addresses, cloud_labels, is_emulated, route_condition
+from ackbox.ccm.nodes.machine import Machine, machine, ready
+from ackbox.ccm.nodes.model import (
+    PROVIDED_IP,
+    UNINITIALIZED_TAINT,
+    Route,
+    addresses,
+    cloud_addresses,
+    cloud_labels,
+    is_emulated,
+    no_route_yet,
+    route_condition,
+)
 from ackbox.resources import Instance
 from ackbox.resources.base import EMULATED_LABEL
 
@@ -28,20 +39,34 @@ def repair(
     node: Mapping[str, Any], instance: Instance, facts: ClusterFacts, route: Route, now: datetime
 ) -> NodePatches:
     """Put back what follows from a running Instance."""
-    labels = cloud_labels(instance, facts)
+    alone = machine(node, facts.region) is Machine.EXCLUDED or unknown_address(node, instance) is not None
+    labels = {} if alone else cloud_labels(instance, facts)
     if is_emulated(node):
         labels[EMULATED_LABEL] = "true"
     there = node["metadata"].get("labels") or {}
-    patch: dict[str, Any] = {}
     wrong = {key: value for key, value in labels.items() if there.get(key) != value}
-    if wrong:
-        patch["metadata"] = {"labels": wrong}
+    patch: dict[str, Any] = {"metadata": {"labels": wrong}} if wrong else {}
+    if alone:
+        return NodePatches(patch or None, [])
+    patch |= initialised(node) or {}
+    return NodePatches(patch or None, _status(node, instance, facts, route, now))
+
+
+def initialised(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The patch that takes off the taint with which a kubelet registers; it holds for this version of the Node only."""
     taints = (node.get("spec") or {}).get("taints") or []
     kept = [taint for taint in taints if taint["key"] != UNINITIALIZED_TAINT]
-    if kept != taints:
-        patch.setdefault("metadata", {})["resourceVersion"] = node["metadata"]["resourceVersion"]
-        patch["spec"] = {"taints": kept}
-    return NodePatches(patch or None, _status(node, instance, facts, route, now))
+    return {"spec": {"taints": kept}} if kept != taints else None
+
+
+def unknown_address(node: Mapping[str, Any], instance: Instance) -> str | None:
+    """Why a Node that says its own address can't be synced: the cloud doesn't know that address."""
+    provided = (node["metadata"].get("annotations") or {}).get(PROVIDED_IP)
+    known = [address["address"] for address in cloud_addresses(instance)]
+    if provided is None or provided in known:
+        return None
+    name, allowed = instance.metadata.name, ", ".join(known)
+    return f"annotation {PROVIDED_IP}: {provided} is not an address of {name}, which has: {allowed}"
 
 
 def power_off(node: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -63,7 +88,13 @@ def _status(
     conditions = status.get("conditions") or []
     if condition is not None:
         operations += _condition(conditions, condition)
+    elif route is Route.WAITING and initialised(node) and not _has_network(conditions):
+        operations += _condition(conditions, no_route_yet(now))
     return operations
+
+
+def _has_network(conditions: list[dict[str, Any]]) -> bool:
+    return any(each["type"] == "NetworkUnavailable" and each["status"] == "False" for each in conditions)
 
 
 def _condition(conditions: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
@@ -86,6 +117,4 @@ def stale(node: Mapping[str, Any]) -> bool:
 
     The CCM waits until nothing is heard of the node (Ready Unknown); an emulated one has nobody to be heard of.
     """
-    conditions = (node.get("status") or {}).get("conditions") or []
-    ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "Unknown")
-    return is_emulated(node) or ready == "Unknown"
+    return is_emulated(node) or ready(node) == "Unknown"
