@@ -183,40 +183,55 @@ async def _read_kubeconfig(connection: Any, name: str, namespace: str) -> str:
     return base64.b64decode(secret["data"]["value"]).decode()
 
 
+process_kubeconfig = click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="How to reach the management cluster, and as whom.  [default: ACKBOX_KUBECONFIG]",
+)
+
+
 @main.command()
+@process_kubeconfig
 @example("ackbox operator")
-def operator() -> None:
+def operator(kubeconfig: Path | None) -> None:
     """Run the cloud side: clusters, node pools, instances, load balancers. `ackbox up` does it."""
     from ackbox.cloud.main import run
 
-    _serve("operator", run)
+    _serve("operator", run, kubeconfig)
 
 
 @main.command()
+@process_kubeconfig
 @click.option("--cluster", metavar="NAMESPACE/NAME", help="Serve this ManagedCluster only.")
 @example("ackbox ccm", "ackbox ccm --cluster team-a/demo")
-def ccm(cluster: str | None) -> None:
+def ccm(kubeconfig: Path | None, cluster: str | None) -> None:
     """Run the cloud controller managers of the workload clusters. `ackbox up` does it."""
     from ackbox.ccm.main import run
 
-    _serve("ccm", run, cluster)
+    _serve("ccm", run, kubeconfig, cluster)
 
 
 @main.command()
+@process_kubeconfig
 @example("ackbox slb")
-def slb() -> None:
+def slb(kubeconfig: Path | None) -> None:
     """Run the load balancers' control of Envoy, and the responder. `ackbox up` does it."""
     from ackbox.dataplane.main import run
 
-    _serve("slb", run)
+    _serve("slb", run, kubeconfig)
 
 
-def _serve(name: str, run: "Callable[[Settings], Coroutine[None, None, None]]", cluster: str | None = None) -> None:
+def _serve(
+    name: str,
+    run: "Callable[[Settings], Coroutine[None, None, None]]",
+    kubeconfig: Path | None,
+    cluster: str | None = None,
+) -> None:
     from ackbox.kube.process import run_process
     from ackbox.kube.settings import from_environment
 
     try:
-        settings = from_environment(cluster)
+        settings = from_environment(kubeconfig, cluster)
     except KeyError as error:
         raise Refusal(
             f"`ackbox {name}` is started by `ackbox up`; by hand it needs {error.args[0]} to be set"

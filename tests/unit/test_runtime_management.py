@@ -5,10 +5,12 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from ackbox.kube.connection import parse_kubeconfig
 from ackbox.runtime import envoy, tools
 from ackbox.runtime.home import Home, prepare
-from ackbox.runtime.management import Binaries, ManagementPlane
+from ackbox.runtime.management import OWN_PROCESSES, Binaries, ManagementPlane
 
 BINARIES = Binaries(
     etcd=Path("/bin/etcd"),
@@ -27,6 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def test_programs_have_the_names_that_others_rely_on(home: Home) -> None:
     plane = ManagementPlane(home)
+    plane.write_kubeconfigs()
     groups = [*plane.stores(BINARIES), *plane.cluster(BINARIES), *plane.own()]
     assert [group.name for group in groups] == [
         "etcd",
@@ -46,11 +49,24 @@ def test_the_same_commands_come_out_again(home: Home) -> None:
     first, second = (ManagementPlane(home) for _ in range(2))
     assert first.stores(BINARIES) == second.stores(BINARIES)
     assert first.cluster(BINARIES) == second.cluster(BINARIES)
-    first.write_kubeconfig()
-    text = home.kubeconfig.read_text()
-    second.write_kubeconfig()
-    assert home.kubeconfig.read_text() == text
-    assert home.kubeconfig.stat().st_mode & 0o777 == 0o600
+    first.write_kubeconfigs()
+    paths = [home.kubeconfig, *(home.process_kubeconfig(name) for name in OWN_PROCESSES)]
+    texts = [path.read_text() for path in paths]
+    second.write_kubeconfigs()
+    assert [path.read_text() for path in paths] == texts
+    assert [path.stat().st_mode & 0o777 for path in paths] == [0o600] * 4
+
+
+def test_each_process_of_ackbox_is_somebody_else_and_no_administrator(home: Home) -> None:
+    plane = ManagementPlane(home)
+    plane.write_kubeconfigs()
+    users = {}
+    for group in plane.own():
+        path = group.programs[0].command[-1]
+        pem = parse_kubeconfig(Path(path).read_text()).certificate or ""
+        users[group.name] = x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
+    assert users == {"operator": "CN=ackbox:operator", "ccm": "CN=ackbox:ccm", "slb": "CN=ackbox:slb"}
+    assert "ACKBOX_KUBECONFIG" not in home.environment
 
 
 def test_every_listener_is_on_this_homes_loopback_and_asks_for_a_certificate(home: Home) -> None:

@@ -12,7 +12,7 @@ class Settings:
 
     Attributes:
         home: state of this ackbox (`ACKBOX_HOME`).
-        kubeconfig: the management cluster's kubeconfig (`ACKBOX_KUBECONFIG`).
+        kubeconfig: how the management cluster is reached, and as whom (`--kubeconfig`, `ACKBOX_KUBECONFIG`).
         loopback: this home's own /16 of 127/8 (`ACKBOX_LOOPBACK`).
         run: folder of the unix sockets (`ACKBOX_RUN`).
         cluster: for the ccm, the only cluster to serve, as `namespace/name`.
@@ -25,12 +25,12 @@ class Settings:
     cluster: str | None = None
 
 
-def from_environment(cluster: str | None = None) -> Settings:
-    """Read the settings; `KeyError` names the variable that is missing."""
+def from_environment(kubeconfig: Path | None = None, cluster: str | None = None) -> Settings:
+    """Read the settings, but for what is given; `KeyError` names the variable that is missing."""
     home = Path(os.environ["ACKBOX_HOME"])
     return Settings(
         home=home,
-        kubeconfig=Path(os.environ["ACKBOX_KUBECONFIG"]),
+        kubeconfig=kubeconfig or Path(os.environ["ACKBOX_KUBECONFIG"]),
         loopback=IPv4Network(os.environ["ACKBOX_LOOPBACK"]),
         run=Path(os.environ["ACKBOX_RUN"]),
         cluster=cluster,

@@ -3,7 +3,7 @@
 - state.json: the range and the socket folder, chosen once
 - kubeconfig: admin of the management cluster
 - bin/: kubectl, for the user's PATH
-- pki/, etcd/: certificates and data of the management plane
+- pki/, etcd/: certificates and data of the management plane; a kubeconfig for each process of ackbox
 - clusters/<id>/: a workload control plane
 - conf.d/, logs/: supervisor's program files, a log of every program
 - run/: unix sockets (elsewhere when the path is too long for one)
@@ -51,6 +51,10 @@ class Home:
         """Kubeconfig of the management cluster's admin."""
         return self.path / "kubeconfig"
 
+    def process_kubeconfig(self, process: str) -> Path:
+        """Kubeconfig of the management cluster for one of ackbox's own processes."""
+        return self.pki / f"{process}.kubeconfig"
+
     @property
     def bin(self) -> Path:
         """Links to the command-line tools that go with this home, for the user's PATH."""
@@ -91,7 +95,6 @@ class Home:
         """What every process of ackbox is told (`ackbox.kube.settings`)."""
         return {
             "ACKBOX_HOME": str(self.path),
-            "ACKBOX_KUBECONFIG": str(self.kubeconfig),
             "ACKBOX_LOOPBACK": str(self.loopback),
             "ACKBOX_RUN": str(self.run),
         }

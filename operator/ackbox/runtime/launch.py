@@ -7,6 +7,7 @@ from typing import Any
 
 from ackbox.kube.client import Client
 from ackbox.kube.connection import parse_kubeconfig
+from ackbox.resources import MANAGED_CLUSTER
 from ackbox.runtime import logs
 from ackbox.runtime.errors import RuntimeProblem
 from ackbox.runtime.files import link, locked_for_long
@@ -16,6 +17,7 @@ from ackbox.runtime.management import (
     API_SERVER,
     ETCD,
     OWN_PROCESSES,
+    RBAC,
     STORES,
     WORKLOAD_ETCD,
     ManagementPlane,
@@ -30,6 +32,9 @@ from ackbox.runtime.supervisor import Supervisor
 SYSTEM_NAMESPACE = "ackbox-system"
 START_SECONDS = 120.0
 LAST_LINES = 15
+
+WATCHED_BY_ALL = f"{MANAGED_CLUSTER.path()}?limit=1"
+"""What every process of ackbox may read."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class Launch:
         supervisor = Supervisor(self.home)
         was_running = await supervisor.running()
         plane = ManagementPlane(self.home)
-        plane.write_kubeconfig()
+        plane.write_kubeconfigs()
+        plane.issue_metrics_certificates()
         link(self.home.bin / "kubectl", binaries.kubectl)
         try:
             await supervisor.start()
@@ -70,6 +76,7 @@ class Launch:
             await self._start(supervisor, plane.cluster(binaries), "starting the management cluster")
             await self._wait_for_api_server(plane)
             await self._install(plane)
+            await self._wait_for_rights(plane)
             if own_processes:
                 await self._start(supervisor, plane.own(), "starting ackbox")
                 await self._wait_for_own(supervisor)
@@ -99,7 +106,16 @@ class Launch:
         connection = parse_kubeconfig(plane.api_server.kubeconfig(plane.bootstrap_user))
         with self.progress.step("installing the custom resources"):
             async with Client(connection) as client:
-                await apply(client, [_namespace(), admin_binding(), *documents(sorted(definitions().glob("*.yaml")))])
+                files = [*sorted(definitions().glob("*.yaml")), RBAC]
+                await apply(client, [_namespace(), admin_binding(), *documents(files)])
+
+    async def _wait_for_rights(self, plane: ManagementPlane) -> None:
+        """The API server grants a role some time after it is stored; a process that comes too early ends."""
+        with self.progress.step("waiting for the rights of ackbox") as step:
+            for name in OWN_PROCESSES:
+                step.update(name)
+                endpoint = plane.api_server.endpoint(plane.process_user(name))
+                await wait_until(partial(endpoint.healthy, WATCHED_BY_ALL), START_SECONDS, partial(_no_rights, name))
 
     async def _wait_for_own(self, supervisor: Supervisor) -> None:
         for name in OWN_PROCESSES:
@@ -134,6 +150,10 @@ def admin_binding() -> dict[str, Any]:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": ADMIN_GROUP}],
     }
+
+
+def _no_rights(process: str) -> str:
+    return f"the API server does not grant ackbox {process} its rights"
 
 
 def _namespace() -> dict[str, Any]:

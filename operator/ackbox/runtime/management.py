@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ackbox.runtime import envoy, tools
 from ackbox.runtime.binaries import locate
-from ackbox.runtime.certificates import Authority, KeyFiles, new_private_key
+from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, new_private_key
 from ackbox.runtime.files import private_folder, write_private
 from ackbox.runtime.home import Home
 from ackbox.runtime.kubernetes import (
@@ -27,12 +27,16 @@ ETCD, WORKLOAD_ETCD = "etcd", "etcd-workloads"
 API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
 ENVOY = "envoy"
 OWN_PROCESSES = ("operator", "ccm", "slb")
+METRICS_PROCESSES = ("ccm", "slb")
 
 STORES = (ETCD, WORKLOAD_ETCD)
 """Stopped last, so that nobody loses its store while it still writes."""
 
 PRIORITIES = {ETCD: 10, WORKLOAD_ETCD: 10, API_SERVER: 20, CONTROLLER_MANAGER: 30, ENVOY: 40}
 OWN_PRIORITY = 900
+
+RBAC = Path(__file__).with_name("rbac.yaml")
+"""What each of ackbox's own processes may do in the management cluster."""
 
 # No workload runs in the management cluster; these keep its objects in order.
 CONTROLLERS = (
@@ -105,10 +109,23 @@ class ManagementPlane:
         """For the first steps in a new cluster, where no binding exists yet. Never leaves ackbox."""
         return self.api_server.identity("ackbox:bootstrap", "system:masters", file_name="bootstrap")
 
-    def write_kubeconfig(self) -> None:
-        """Write the administrator's kubeconfig."""
-        user = self.api_server.identity("ackbox:admin", ADMIN_GROUP, file_name="admin")
-        write_private(self.home.kubeconfig, self.api_server.kubeconfig(user))
+    def process_user(self, name: str) -> KeyFiles:
+        """What one of ackbox's own processes shows."""
+        return self.api_server.identity(user_name(name), file_name=name)
+
+    def write_kubeconfigs(self) -> None:
+        """Write the administrator's kubeconfig and those of ackbox's own processes, which may do less."""
+        admin = self.api_server.identity("ackbox:admin", ADMIN_GROUP, file_name="admin")
+        write_private(self.home.kubeconfig, self.api_server.kubeconfig(admin))
+        for name in OWN_PROCESSES:
+            write_private(self.home.process_kubeconfig(name), self.api_server.kubeconfig(self.process_user(name)))
+
+    def issue_metrics_certificates(self) -> None:
+        """Certificates with which processes serve their metrics, and `metrics` for whoever reads them."""
+        for name in METRICS_PROCESSES:
+            request = Request(f"ackbox {name}", Usage.SERVER, hosts=(str(self.home.management_address),))
+            self.api_server.authority.obtain(f"{name}-server", request)
+        self.api_server.identity("ackbox:metrics", file_name="metrics")
 
     def stores(self, binaries: Binaries) -> tuple[Group, ...]:
         """The two etcds."""
@@ -130,8 +147,13 @@ class ManagementPlane:
         )
 
     def own(self) -> tuple[Group, ...]:
-        """The processes of ackbox itself."""
-        return tuple(_single(Program(name, (sys.executable, "-m", "ackbox.cli", name))) for name in OWN_PROCESSES)
+        """The processes of ackbox itself, each with a kubeconfig of its own."""
+        return tuple(_single(self._process(name)) for name in OWN_PROCESSES)
+
+    def _process(self, name: str) -> Program:
+        config = self.home.process_kubeconfig(name)
+        command = (sys.executable, "-m", "ackbox.cli", name, "--kubeconfig", str(config))
+        return Program(name, command, files=(config,))
 
     def _controller_manager(self, binary: Path) -> Program:
         config = self.home.pki / "controller-manager.kubeconfig"
@@ -139,6 +161,11 @@ class ManagementPlane:
         write_private(config, self.api_server.kubeconfig(user))
         command = controller_manager(binary, config, self.api_server, CONTROLLERS, {})
         return Program(CONTROLLER_MANAGER, command, files=(config,))
+
+
+def user_name(process: str) -> str:
+    """Who a process of ackbox is for the management cluster; `rbac.yaml` says what that one may do."""
+    return f"ackbox:{process}"
 
 
 def _single(program: Program) -> Group:
