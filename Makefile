@@ -44,5 +44,6 @@ generate: setup ## Write crds/ and, when the dependencies changed, the lock file
 lock: setup ## Pin the newest versions of all dependencies
 	@python -m ackbox.generate --upgrade-lock
 
-bench: setup ## Measure nodes/s beside bare KWOK; prints a table
+bench: setup ## Measure nodes beside bare KWOK, Services, and requests beside a bare Envoy; prints tables
 	@python -m benchmarks.nodes
+	@python -m benchmarks.services
