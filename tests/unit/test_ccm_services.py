@@ -5,13 +5,17 @@ from dataclasses import replace
 import pytest
 
 from ackbox.catalog.annotations import BACKEND_TYPE, PREFIX
+from ackbox.ccm.config import DEFAULT
 from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services import annotations
 from ackbox.ccm.services.backends import NodeView
+from ackbox.ccm.services.changes import Create, Delete
+from ackbox.ccm.services.clb_balancer import own_load_balancer
+from ackbox.ccm.services.kinds import build, load_balancer_changes
 from ackbox.ccm.services.lookup import Found, SyncError, World, find
-from ackbox.ccm.services.model import Observed, build, own_load_balancer
+from ackbox.ccm.services.model import Observed
 from ackbox.ccm.services.names import OwnedName, Owner, group_object_name
-from ackbox.ccm.services.plan import Create, Delete, There, load_balancer_patch, plan, servers_patch
+from ackbox.ccm.services.plan import There, plan, servers_patch
 from ackbox.ccm.services.status import ingress, not_ready, port_mappings, service_patch
 from ackbox.ccm.services.view import change, service_view, to_clean, wanted
 from ackbox.resources import LISTENER, SERVER_GROUP, ServerGroup, ServiceLoadBalancer
@@ -75,7 +79,7 @@ def slb(name=DEFAULT_NAME, tags=(), status=None, metadata=None, **spec):
 def model(obj, reused=False, load_balancer=None, group=None, slices=(SLICE,)):
     view = service_view(obj, "c1")
     observed = Observed(slices, NODES, lambda _: group)
-    return build(view, annotations.read(view.annotations), load_balancer or slb(), reused, observed)
+    return build(view, annotations.read(view.annotations), load_balancer or slb(), reused, observed, DEFAULT)
 
 
 # Which Services are ours
@@ -86,7 +90,8 @@ def model(obj, reused=False, load_balancer=None, group=None, slices=(SLICE,)):
     [
         (service(), True),
         (service(type="ClusterIP"), False),
-        (service(loadBalancerClass="alibabacloud.com/nlb"), False),
+        (service(loadBalancerClass="alibabacloud.com/nlb"), True),
+        (service(loadBalancerClass="other"), False),
         (service(notes={"service.beta.kubernetes.io/class": "x"}), False),
         (service(notes={"service.beta.kubernetes.io/class": ""}), True),
         (service(notes={"tunnel-type": ""}), False),
@@ -139,7 +144,7 @@ def test_reasons_to_look_again():
 
 def test_a_new_load_balancer():
     view = service_view(service(), "c1")
-    spec = own_load_balancer(view, annotations.read({}), FACTS).wire()
+    spec = own_load_balancer(view, annotations.read({}), FACTS, DEFAULT).wire()
     assert spec == {
         "loadBalancerName": DEFAULT_NAME,
         "regionId": "cn-hangzhou",
@@ -156,7 +161,7 @@ def test_a_new_load_balancer():
 
 def test_a_private_load_balancer_is_in_the_clusters_network():
     wishes = annotations.read({PREFIX + "address-type": "intranet", PREFIX + "name": "mine"})
-    spec = own_load_balancer(service_view(service(), "c1"), wishes, FACTS)
+    spec = own_load_balancer(service_view(service(), "c1"), wishes, FACTS, DEFAULT)
     assert (spec.vpc_id, spec.v_switch_id, spec.load_balancer_name) == ("net", "net-h", "mine")
 
 
@@ -228,16 +233,17 @@ def test_a_service_stays_bound_to_its_load_balancer(status, labels):
 
 def test_marks_that_somebody_took_away_come_back():
     view, wishes = service_view(service(), "c1"), annotations.read({PREFIX + "name": "new"})
-    patch = load_balancer_patch(slb(tags=[("mine", "1")]), view, wishes, FACTS, reused=False)
-    assert patch["spec"]["loadBalancerName"] == "new"
-    assert {tag["key"] for tag in patch["spec"]["tags"]} == {"mine", "kubernetes.do.not.delete", "ack.aliyun.com"}
+    changes = load_balancer_changes(slb(tags=[("mine", "1")]), view, wishes, FACTS, reused=False)
+    assert changes.spec["loadBalancerName"] == "new"
+    assert {tag["key"] for tag in changes.spec["tags"]} == {"mine", "kubernetes.do.not.delete", "ack.aliyun.com"}
 
 
 def test_a_load_balancer_as_it_should_be_needs_no_patch():
     tags = [("kubernetes.do.not.delete", DEFAULT_NAME), ("ack.aliyun.com", "c1")]
     view = service_view(service(), "c1")
-    assert load_balancer_patch(slb(tags=tags), view, annotations.read({}), FACTS, reused=False) is None
-    assert load_balancer_patch(slb(), view, annotations.read({}), FACTS, reused=True) is None
+    for load_balancer, reused in ((slb(tags=tags), False), (slb(), True)):
+        changes = load_balancer_changes(load_balancer, view, annotations.read({}), FACTS, reused)
+        assert (changes.spec, changes.problems) == ({}, ())
 
 
 # Listeners and server groups
@@ -470,6 +476,7 @@ def test_affinity_and_local_checks_are_taken_back():
     there = listener(
         persistenceTimeout=60, healthCheckType="http", healthCheckURI="/healthz", healthCheckConnectPort=32000
     )
+    there["metadata"]["annotations"] = {"ackbox.dev/session-affinity": "true"}
     (patch,) = changes(model(service()), there, group_object()).changes
     assert patch.patch["spec"] == dict.fromkeys(
         ("persistenceTimeout", "healthCheckType", "healthCheckURI", "healthCheckConnectPort")

@@ -2,7 +2,11 @@
 
 import asyncio
 
+from ackbox.ccm.config import config_cache
+from ackbox.ccm.configmap import CloudConfigMap
 from ackbox.ccm.facts import ClusterFacts
+from ackbox.ccm.ingress import main as ingress
+from ackbox.ccm.ingress.triggers import ingress_caches
 from ackbox.ccm.nodes.controller import NodeController, node_cache
 from ackbox.ccm.reporter import Reporter
 from ackbox.ccm.services.controller import ServiceController
@@ -21,15 +25,24 @@ async def run_cluster(facts: ClusterFacts, connection: Connection, management: S
         ExceptionGroup: its API server can't be reached, or a controller failed.
     """
     async with Client(connection) as client, asyncio.TaskGroup() as group:
-        workload = Store(client, [node_cache(), *service_caches()])
+        watched = [node_cache(facts.region), *service_caches()]
+        workload = Store(client, [*watched, *ingress_caches(), config_cache()])
         ready = asyncio.Event()
-        group.create_task(watch(client, list(workload.caches.values()), ready))
+        group.create_task(watch(client, watched, ready))
         await ready.wait()
+        own = Reporter(EventRecorder(client, "cloud-controller-manager"))
+        group.create_task(own.run())
+        config = CloudConfigMap(facts, management, workload, own)
+        await config.look()
+        group.create_task(config.run())
         services = Reporter(EventRecorder(client, "service-controller"))
         group.create_task(services.run())
         group.create_task(ServiceController(facts, management, workload, services).run())
         if facts.external:
             return  # its nodes and routes are its own affair
+        group.create_task(ingress.run(facts, management, workload))
         nodes = Reporter(EventRecorder(client, "node-controller"))
         group.create_task(nodes.run())
-        group.create_task(NodeController(facts, management, workload, nodes).run())
+        routes = Reporter(EventRecorder(client, "route-controller"))
+        group.create_task(routes.run())
+        group.create_task(NodeController(facts, management, workload, nodes, routes).run())

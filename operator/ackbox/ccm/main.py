@@ -6,16 +6,19 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ackbox.ccm import certificates
 from ackbox.ccm.access import connection_of
 from ackbox.ccm.cluster import run_cluster
 from ackbox.ccm.facts import ClusterFacts, facts_of
-from ackbox.ccm.management import management_store
+from ackbox.ccm.management import management_store, watched
+from ackbox.ccm.metrics import REGISTRY
 from ackbox.ccm.release import SERVICES_FINALIZER, release
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Client, Object
 from ackbox.kube.connection import Connection, KubeconfigError, load_kubeconfig
 from ackbox.kube.queue import WorkQueue
+from ackbox.kube.serving import CCM_PORT, of_registry, serve, server_files
 from ackbox.kube.settings import Settings
 from ackbox.kube.watching import watch
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
@@ -35,10 +38,13 @@ LONG_RUN = 60.0
 async def run(settings: Settings) -> None:
     """Serve the workload clusters of the management cluster until cancelled."""
     async with Client(load_kubeconfig(settings.kubeconfig)) as client, asyncio.TaskGroup() as group:
+        host, files = str(settings.loopback[1]), server_files(settings.home, "ccm")
+        group.create_task(serve(of_registry(REGISTRY), host, files, CCM_PORT))
         management = management_store(client)
         ready = asyncio.Event()
-        group.create_task(watch(client, list(management.caches.values()), ready))
+        group.create_task(watch(client, watched(management), ready))
         await ready.wait()
+        group.create_task(certificates.keep(management))
         await Clusters(management, group, settings.cluster).run()
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 
 from ackbox.catalog.quotas import QuotaName, quotas
+from ackbox.ccm.certificates import certificate_cache
+from ackbox.ccm.ingress.names import OWNER_LABEL
 from ackbox.ccm.services.names import MARK_TAG, Owner, parse_name
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Cache
-from ackbox.kube.client import Client, Object
+from ackbox.kube.client import SECRET, Client, Object
 from ackbox.kube.refs import resolve, resource_cache
 from ackbox.resources import (
+    ACCESS_CONTROL_LIST,
     CLOUD_QUOTA,
     INSTANCE,
     LISTENER,
@@ -18,6 +21,7 @@ from ackbox.resources import (
     SERVICE_LOAD_BALANCER,
     VPC,
     Kind,
+    ServiceLoadBalancer,
 )
 from ackbox.resources.base import CLUSTER_LABEL
 from ackbox.resources.cloudquota import QUOTA_NAME
@@ -34,10 +38,17 @@ def management_store(client: Client) -> Store:
             resource_cache(ROUTE_TABLE, vpc=_by_vpc),
             resource_cache(INSTANCE, cluster=_by_cluster),
             resource_cache(SERVICE_LOAD_BALANCER, mark=_by_mark),
-            resource_cache(LISTENER, owner=_by_description),
-            resource_cache(SERVER_GROUP, owner=_by_group_name, servers=_by_servers),
+            resource_cache(LISTENER, owner=_by_description, config=_by_config, balancer=_by_balancer),
+            resource_cache(SERVER_GROUP, owner=_by_group_name, servers=_by_servers, config=_by_config),
+            resource_cache(ACCESS_CONTROL_LIST),
+            certificate_cache(),
         ],
     )
+
+
+def watched(management: Store) -> list[Cache]:
+    """The caches that a watch fills: all but that of Secrets, of which only certificates are for us."""
+    return [cache for kind, cache in management.caches.items() if kind != SECRET]
 
 
 def cluster_of(instance: Object) -> str | None:
@@ -55,6 +66,17 @@ def owner_key(namespace: str, owner: Owner) -> str:
 def owned(store: Store, kind: Kind, namespace: str, owner: Owner) -> list[Object]:
     """The listeners or server groups whose names say that they are a Service's."""
     return store[kind].by("owner", owner_key(namespace, owner))
+
+
+def marked(store: Store, kind: Kind, namespace: str, mark: str) -> list[Object]:
+    """The listeners or server groups that were made for an AlbConfig."""
+    return store[kind].by("config", f"{namespace}/{mark}")
+
+
+def listeners_on(store: Store, namespace: str, load_balancer: ServiceLoadBalancer) -> list[Object]:
+    """All listeners on a load balancer, whoever made them."""
+    names = {load_balancer.metadata.name, load_balancer.status.load_balancer_id}
+    return [obj for name in names if name for obj in store[LISTENER].by("balancer", f"{namespace}/{name}")]
 
 
 def quota(store: Store, namespace: str, name: QuotaName) -> int:
@@ -82,6 +104,15 @@ def _by_mark(load_balancer: Object) -> Iterable[str]:
     tags = load_balancer.get("spec", {}).get("tags") or []
     namespace = load_balancer["metadata"]["namespace"]
     return [f"{namespace}/{tag.get('value')}" for tag in tags if tag["key"] == MARK_TAG]
+
+
+def _by_config(obj: Object) -> Iterable[str]:
+    mark = (obj["metadata"].get("labels") or {}).get(OWNER_LABEL)
+    return [f"{obj['metadata']['namespace']}/{mark}"] if mark else []
+
+
+def _by_balancer(listener: Object) -> Iterable[str]:
+    return [f"{listener['metadata']['namespace']}/{listener['spec']['loadBalancerId']}"]
 
 
 def _by_description(listener: Object) -> Iterable[str]:

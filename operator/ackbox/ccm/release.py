@@ -8,7 +8,7 @@ import asyncio
 import logging
 
 from ackbox.ccm.facts import ClusterFacts
-from ackbox.ccm.services.names import FINALIZER, HASH_LABEL, LOAD_BALANCER_LABEL
+from ackbox.ccm.services.names import FINALIZERS, HASH_LABEL, LOAD_BALANCER_LABEL
 from ackbox.ccm.services.status import service_patch
 from ackbox.kube.client import SERVICE, Client, Object
 from ackbox.kube.connection import Connection
@@ -34,14 +34,14 @@ async def release(facts: ClusterFacts, connection: Connection) -> None:
             while not await _try(client, name):
                 await asyncio.sleep(PAUSE)
     except TimeoutError:
-        logger.warning("cluster %s: given up after %.0f s; remove finalizer %s by hand", name, PATIENCE, FINALIZER)
+        logger.warning("cluster %s: given up after %.0f s; remove finalizers %s by hand", name, PATIENCE, FINALIZERS)
 
 
 async def _try(client: Client, name: str) -> bool:
     try:
         services, _ = await client.list(SERVICE)
         for service in services:
-            if FINALIZER in (service["metadata"].get("finalizers") or []):
+            if set(FINALIZERS) & set(service["metadata"].get("finalizers") or []):
                 await _release(client, service)
     except ApiError as error:
         logger.warning("cluster %s: its Services can't be released yet: %s", name, error)
@@ -57,7 +57,7 @@ async def _release(client: Client, service: Object) -> None:
         if patch:
             service = await client.patch(SERVICE, name, namespace, patch, "status")
         metadata = service["metadata"]
-        kept = [item for item in metadata["finalizers"] if item != FINALIZER]
+        kept = [item for item in metadata["finalizers"] if item not in FINALIZERS]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept}}
         await client.patch(SERVICE, name, namespace, body)
     except NotFound:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from ackbox.ccm.services.plan import Change, Create, Delete, Patch
+from ackbox.ccm.services.changes import Change, Create, Delete, Patch
 from ackbox.ccm.store import Store
 from ackbox.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from ackbox.kube.queue import Retry

@@ -74,6 +74,7 @@ class Choice:
     remove_unscheduled: bool = False
     default_weight: int = MAX_WEIGHT
     total_weight: int | None = None
+    families: tuple[str, ...] = ("IPv4",)
 
 
 def node_view(node: Mapping[str, Any], external: bool) -> NodeView:
@@ -107,23 +108,38 @@ def _internal_ip(status: Mapping[str, Any]) -> str | None:
     return next((a["address"] for a in addresses if a["type"] == "InternalIP" and ":" not in a["address"]), None)
 
 
-def endpoints(slices: Iterable[Mapping[str, Any]], port_name: str) -> list[Endpoint]:
-    """The ready endpoints of a port by its name; slices without that port, or not of IPv4, are left out."""
+def endpoints(
+    slices: Iterable[Mapping[str, Any]],
+    port_name: str,
+    families: Sequence[str] = ("IPv4",),
+    gated: frozenset[str] = frozenset(),
+) -> list[Endpoint]:
+    """The ready endpoints of a port by its name; slices without that port, or of another address family, are left out.
+
+    Args:
+        slices: the Service's EndpointSlices.
+        port_name: the port's name; empty for an unnamed one.
+        families: address types that count.
+        gated: addresses of pods that wait only for this load balancer to take them in.
+    """
     found: dict[Endpoint, None] = {}
     for item in slices:
-        if item.get("addressType") != "IPv4":
+        if item.get("addressType") not in families:
             continue
         port = next((p.get("port") for p in item.get("ports") or [] if (p.get("name") or "") == port_name), None)
         if port is None:
             continue
         for endpoint in item.get("endpoints") or []:
-            conditions = endpoint.get("conditions") or {}
-            # An absent `ready` means ready; one that terminates may still be `serving`, but gets no new traffic.
-            if conditions.get("ready") is False or conditions.get("terminating") is True:
-                continue
             for address in endpoint.get("addresses") or []:
-                found[Endpoint(address, port, endpoint.get("nodeName"))] = None
+                if _takes_traffic(endpoint, address in gated):
+                    found[Endpoint(address, port, endpoint.get("nodeName"))] = None
     return list(found)
+
+
+def _takes_traffic(endpoint: Mapping[str, Any], gated: bool) -> bool:
+    """Whether an endpoint is ready: an absent `ready` means so; one that terminates gets no new traffic."""
+    conditions = endpoint.get("conditions") or {}
+    return conditions.get("terminating") is not True and (gated or conditions.get("ready") is not False)
 
 
 def backends(

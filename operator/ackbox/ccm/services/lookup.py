@@ -11,6 +11,7 @@ from ackbox.ccm.services.annotations import Wishes
 from ackbox.ccm.services.names import CLUSTER_TAG, LOAD_BALANCER_LABEL, MARK_TAG
 from ackbox.ccm.services.view import ServiceView
 from ackbox.resources import ServiceLoadBalancer
+from ackbox.resources.loadbalancer import LoadBalancerType
 
 
 class SyncError(Exception):
@@ -68,12 +69,22 @@ def find(view: ServiceView, wishes: Wishes, facts: ClusterFacts, world: World) -
 
 
 def find_own(view: ServiceView, world: World) -> ServiceLoadBalancer | None:
-    """The load balancer that was made for a Service: by its mark, else by its default name."""
+    """The load balancer that was made for a Service: by its mark, else by its default name.
+
+    Raises:
+        SyncError: there are several, or the one is of another kind than the Service asks for now.
+    """
     tagged = world.by_tag(view.default_name)
     if len(tagged) > 1:
         names = " ".join(item.status.load_balancer_id or item.metadata.name for item in tagged)
         raise SyncError(f"find multiple loadbalances by tag, lbIds[{names}]")
-    return tagged[0] if tagged else world.by_name(view.default_name)
+    own = tagged[0] if tagged else world.by_name(view.default_name)
+    if own is not None and own.spec.load_balancer_type is not view.kind:
+        raise SyncError(
+            f"the service has a {own.spec.load_balancer_type} ({own.status.load_balancer_id or own.metadata.name}) and "
+            f"asks for a {view.kind}: the kind can't be changed; change spec.type to ClusterIP first, or make a new one"
+        )
+    return own
 
 
 def _refusal(
@@ -84,8 +95,17 @@ def _refusal(
     no = "alicloud: the loadbalancer {} can not be reused, "
     if {tag.key for tag in spec.tags} & {MARK_TAG, CLUSTER_TAG}:
         return no + "can not reuse loadbalancer created by kubernetes."
+    if spec.load_balancer_type is not view.kind:
+        return no + f"its type is {spec.load_balancer_type} and the service asks for {view.kind}"
     bound = view.labels.get(LOAD_BALANCER_LABEL)
-    if view.ingress_ips and bound != status.load_balancer_id and status.reachable not in (None, *view.ingress_ips):
+    # The CCM lets a Service move from its own network load balancer to a user's, and from whatever an EIP stands for.
+    guarded = view.kind is LoadBalancerType.CLB and wishes.text("external-ip-type") is None
+    if (
+        guarded
+        and view.ingress_ips
+        and bound != status.load_balancer_id
+        and status.reachable not in (None, *view.ingress_ips)
+    ):
         return (
             f"service has been associated with ip [{view.ingress_ips[0]}], cannot be bound to ip [{status.reachable}]"
         )
@@ -98,7 +118,7 @@ def _refusal(
         and not world.same_vpc(spec.vpc_id, facts.vpc_id)
     ):
         return no + f"its vpc is {spec.vpc_id} and the cluster's is {facts.vpc_id}"
-    address_type = wishes.text("address-type")
+    address_type = wishes.text("address-type") if view.kind is LoadBalancerType.CLB else None
     if address_type not in (None, spec.address_type):
         return no + f"its address-type is {spec.address_type} and the service's annotation says {address_type}"
     return None

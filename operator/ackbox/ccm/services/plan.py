@@ -1,7 +1,10 @@
 """Compares what a Service is to have with what is there. Pure: answers with changes, doesn't make them.
 
 Ownership is told by names: a listener's description, a server group's name and a backend server's description. What
-doesn't name this Service is never deleted, and what names another Service is never changed.
+doesn't name this Service is never deleted, and what names another Service that is there is never changed.
+
+The CCM sends backend servers in batches of 40; here one patch holds all of a group, because the API server takes them at
+once or not at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ackbox.ccm.facts import ClusterFacts
-from ackbox.ccm.services.annotations import Wishes
-from ackbox.ccm.services.model import HEALTHZ_FIELDS, HEALTHZ_URI, Wanted, WantedGroup, WantedListener
-from ackbox.ccm.services.names import CLUSTER_TAG, MARK_TAG, Owner, parse_name
-from ackbox.ccm.services.view import ServiceView
+from ackbox.ccm.services.changes import Change, Create, Patch, deletes, group_removals, in_order, is_deleting
+from ackbox.ccm.services.clb_listener import AFFINITY_MARK, HEALTHZ_FIELDS, HEALTHZ_URI
+from ackbox.ccm.services.model import Wanted, WantedGroup, WantedListener
+from ackbox.ccm.services.names import Owner, parse_name
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import merge_difference
 from ackbox.resources import LISTENER, SERVER_GROUP, Kind, ServiceLoadBalancer
@@ -21,44 +24,18 @@ from ackbox.resources.servergroup import BackendServer
 
 
 @dataclass(frozen=True)
-class Create:
-    """An object to make."""
-
-    kind: Kind
-    body: Object
-
-    @property
-    def name(self) -> str:
-        """The object's name."""
-        return str(self.body["metadata"]["name"])
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A merge patch."""
-
-    kind: Kind
-    name: str
-    patch: Object
-
-
-@dataclass(frozen=True)
-class Delete:
-    """An object to remove."""
-
-    kind: Kind
-    name: str
-    uid: str
-
-
-Change = Create | Patch | Delete
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Changes to make, those of `last` after the others, and what can't be had."""
+    """Changes to make, in three steps, and what can't be had.
+
+    Attributes:
+        changes: at first.
+        after: listeners that send clients to another one, which must be there before; and the deletion of listeners that
+            such ones pointed to.
+        last: groups that nothing uses any more.
+    """
 
     changes: tuple[Change, ...]
+    after: tuple[Change, ...] = ()
     last: tuple[Change, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -72,6 +49,7 @@ class There:
         listeners, groups: those on this load balancer whose name says that they are the Service's.
         owner: the Service.
         max_servers: how many backend servers a load balancer may have.
+        alive: whether a Service, of this or another cluster, may still be there.
     """
 
     get: Callable[[Kind, str], Object | None]
@@ -79,23 +57,26 @@ class There:
     groups: Sequence[Object]
     owner: Owner
     max_servers: int
+    alive: Callable[[Owner], bool] = lambda _: True
 
 
 def plan(wanted: Wanted, there: There, load_balancer: ServiceLoadBalancer, facts: ClusterFacts) -> Plan:
     """The changes that bring the load balancer to what is wanted."""
     changes: list[Change] = []
+    after: list[Change] = []
     problems: list[str] = []
     refused: set[str | None] = set()
     used: set[str | None] = set()
     for listener in wanted.listeners:
         existing = there.get(LISTENER, listener.object_name)
-        refusal = _refusal(listener, existing, there.owner, load_balancer)
+        refusal = _refusal(listener, existing, there, load_balancer)
         if refusal is not None:
             problems.append(refusal)
             refused.add(listener.overlay.v_server_group_id)
         else:
             used.add(listener.overlay.v_server_group_id)
-            changes += _listener(listener, existing, load_balancer, facts)
+            step = after if listener.overlay.listener_forward == "on" else changes
+            step += _listener(listener, existing, load_balancer, facts)
     # A port that can't be had needs no group either.
     groups = [group for group in wanted.groups if group.object_name not in refused - used]
     for group in groups:
@@ -106,26 +87,12 @@ def plan(wanted: Wanted, there: There, load_balancer: ServiceLoadBalancer, facts
             problems.append(_over_quota(group, there.max_servers))
     if wanted.manage_listeners:
         keep = {listener.object_name for listener in wanted.listeners}
-        changes += _deletes(LISTENER, there.listeners, keep)
+        first, then = in_order([obj for obj in there.listeners if obj["metadata"]["name"] not in keep])
+        changes += deletes(LISTENER, first)
+        after += deletes(LISTENER, then)
     # A group goes after the listeners that used it.
-    last = _deletes(SERVER_GROUP, there.groups, {group.object_name for group in groups})
-    return Plan(tuple(changes), tuple(last), tuple(problems))
-
-
-def load_balancer_patch(
-    load_balancer: ServiceLoadBalancer, view: ServiceView, wishes: Wishes, facts: ClusterFacts, reused: bool
-) -> Object | None:
-    """The merge patch for the load balancer itself; None when there is nothing to do."""
-    spec: dict[str, Any] = {}
-    name = wishes.text("name")
-    if name is not None and name != load_balancer.spec.load_balancer_name:
-        spec["loadBalancerName"] = name
-    if not reused:
-        tags = {tag.key: tag.value for tag in load_balancer.spec.tags}
-        marked = tags | {MARK_TAG: view.default_name, CLUSTER_TAG: facts.cluster_id}
-        if marked != tags:
-            spec["tags"] = [{"key": key, "value": value} for key, value in marked.items()]
-    return {"spec": spec} if spec else None
+    last = group_removals(there.groups, {group.object_name for group in groups})
+    return Plan(tuple(changes), tuple(after), tuple(last), tuple(problems))
 
 
 def metadata_of(name: str, load_balancer: ServiceLoadBalancer, facts: ClusterFacts) -> Object:
@@ -152,14 +119,18 @@ def _group(
             "loadBalancerId": load_balancer.metadata.name,
             "vServerGroupName": str(wanted.name),
             "clusterId": facts.name,
+            **wanted.overlay,
             "backendServers": _wire(wanted.servers or ()),
         }
         metadata = metadata_of(wanted.object_name, load_balancer, facts)
         return [Create(SERVER_GROUP, {"metadata": metadata, "spec": spec})]
-    if _deleting(existing):
+    if is_deleting(existing):
         return []
-    patch = servers_patch(existing, str(wanted.name), wanted.servers)
-    return [Patch(SERVER_GROUP, wanted.object_name, patch)] if patch is not None else []
+    patch = servers_patch(existing, str(wanted.name), wanted.servers, wanted.keep_weights) or {}
+    spec = merge_difference(existing["spec"], dict(wanted.overlay))
+    if spec:
+        patch = {**patch, "spec": {**patch.get("spec", {}), **spec}}
+    return [Patch(SERVER_GROUP, wanted.object_name, patch)] if patch else []
 
 
 def _fitting(wanted: WantedGroup, existing: Object | None, limit: int) -> WantedGroup:
@@ -180,10 +151,12 @@ def _over_quota(wanted: WantedGroup, limit: int) -> str:
     )
 
 
-def servers_patch(group: Object, name: str, servers: Sequence[BackendServer] | None) -> Object | None:
+def servers_patch(
+    group: Object, name: str, servers: Sequence[BackendServer] | None, keep_weights: bool = False
+) -> Object | None:
     """The patch that gives a group these servers under a name; servers with another description stay.
 
-    None when there is nothing to do, or `servers` is None.
+    With `keep_weights` a server that is there keeps its weight. None when there is nothing to do, or `servers` is None.
     """
     if servers is None:
         return None
@@ -192,6 +165,8 @@ def servers_patch(group: Object, name: str, servers: Sequence[BackendServer] | N
     taken = {_identity(server) for server in foreign}
     ours = [server for server in _wire(servers) if _identity(server) not in taken]
     before = {_identity(server): server for server in there if server.get("description") == name}
+    if keep_weights:
+        ours = [{**server, "weight": before.get(_identity(server), server).get("weight", 100)} for server in ours]
     if before == {_identity(server): server for server in ours}:
         return None
     patch: Object = {"spec": {"backendServers": foreign + ours}}
@@ -210,15 +185,15 @@ def _wire(servers: Sequence[BackendServer]) -> list[Object]:
 
 
 def _refusal(
-    wanted: WantedListener, existing: Object | None, owner: Owner, load_balancer: ServiceLoadBalancer
+    wanted: WantedListener, existing: Object | None, there: There, load_balancer: ServiceLoadBalancer
 ) -> str | None:
     """Why a listener can't be this Service's: its name is taken."""
     if existing is None:
         return None
     shown = load_balancer.status.load_balancer_id or load_balancer.metadata.name
-    spec = existing["spec"]
+    spec, owner = existing["spec"], there.owner
     name = parse_name(spec.get("description"))
-    if name is not None and name.owner != owner:
+    if name is not None and name.owner != owner and there.alive(name.owner):
         cluster = "" if name.owner.cluster_id == owner.cluster_id else f" of cluster {name.owner.cluster_id}"
         return (
             f"port {wanted.port}/{wanted.transport} of load balancer {shown} is in use by port {name.port} of "
@@ -236,41 +211,47 @@ def _listener(
     wanted: WantedListener, existing: Object | None, load_balancer: ServiceLoadBalancer, facts: ClusterFacts
 ) -> list[Change]:
     overlay = wanted.overlay.wire()
+    marks = {key: value for key, value in wanted.marks.items() if value is not None}
     if existing is None:
-        metadata = metadata_of(wanted.object_name, load_balancer, facts)
+        if wanted.held:
+            return []
+        metadata = metadata_of(wanted.object_name, load_balancer, facts) | ({"annotations": marks} if marks else {})
         return [Create(LISTENER, {"metadata": metadata, "spec": {**wanted.defaults, **overlay}})]
-    if _deleting(existing):
+    if is_deleting(existing):
         return []
     spec = existing["spec"]
-    if spec["listenerProtocol"] != overlay["listenerProtocol"]:
-        # Another protocol is another listener: nothing of the old one stays.
+    if _is_another(overlay, spec):
+        if wanted.held:
+            return []
+        # Nothing of the old one stays. The CCM deletes and creates; in one write no connection is refused in between.
         fields = {**dict.fromkeys(spec), **wanted.defaults, **overlay}
     else:
-        fields = {**_taken_back(wanted, spec), **overlay}
+        fields = {**_taken_back(wanted, existing), **overlay}
     # The load balancer may be written as its id by whoever made the listener; it can't change anyway.
     fields["loadBalancerId"] = spec["loadBalancerId"]
-    difference = merge_difference(spec, fields)
-    return [Patch(LISTENER, wanted.object_name, {"spec": difference})] if difference else []
+    patch = merge_difference(
+        {"spec": spec, "metadata": {"annotations": existing["metadata"].get("annotations") or {}}},
+        {"spec": fields, "metadata": {"annotations": dict(wanted.marks)}},
+    )
+    return [Patch(LISTENER, wanted.object_name, patch)] if patch else []
 
 
-def _taken_back(wanted: WantedListener, spec: Mapping[str, Any]) -> dict[str, None]:
+def _is_another(overlay: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether a listener is to be another one altogether: it speaks or forwards otherwise."""
+    forward = (overlay.get("listenerForward") == "on", overlay.get("forwardPort"))
+    before = (spec.get("listenerForward") == "on", spec.get("forwardPort"))
+    return bool(spec["listenerProtocol"] != overlay["listenerProtocol"] or forward != before)
+
+
+def _taken_back(wanted: WantedListener, existing: Object) -> dict[str, None]:
     """Fields that only this Service can have set, to be removed because it says them no more."""
+    spec = existing["spec"]
     if parse_name(spec.get("description")) != wanted.name:
         return {}
     healthz = tuple(HEALTHZ_FIELDS.values())
     unset = [field for field in wanted.unset if field not in healthz]
+    if AFFINITY_MARK not in (existing["metadata"].get("annotations") or {}):
+        unset = [field for field in unset if field != "persistenceTimeout"]
     if set(healthz) <= set(wanted.unset) and spec.get("healthCheckURI") == HEALTHZ_URI and all(map(spec.get, healthz)):
         unset += healthz
     return dict.fromkeys(unset)
-
-
-def _deletes(kind: Kind, existing: Sequence[Object], keep: set[str]) -> list[Change]:
-    return [
-        Delete(kind, obj["metadata"]["name"], obj["metadata"]["uid"])
-        for obj in existing
-        if obj["metadata"]["name"] not in keep and not _deleting(obj)
-    ]
-
-
-def _deleting(obj: Object) -> bool:
-    return "deletionTimestamp" in obj["metadata"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ackbox.catalog.annotations import BACKEND_TYPE
+from ackbox.ccm.config import FILTER_SERVICE_ON_NODE_CHANGE, CloudConfig, current
 from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services.annotations import value_of
 from ackbox.ccm.services.backends import NodeView, node_view
@@ -16,9 +17,9 @@ from ackbox.ccm.services.view import change, to_clean, wanted
 from ackbox.ccm.services.voice import Voice
 from ackbox.ccm.store import Store, Subscriber
 from ackbox.kube.cache import Cache, Key, key_of
-from ackbox.kube.client import ENDPOINT_SLICE, NODE, SERVICE, Object
+from ackbox.kube.client import CONFIG_MAP, ENDPOINT_SLICE, NODE, SECRET, SERVICE, Object
 from ackbox.kube.queue import WorkQueue
-from ackbox.resources import CLOUD_QUOTA, LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, Kind
+from ackbox.resources import ACCESS_CONTROL_LIST, CLOUD_QUOTA, LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, Kind
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 NODE_DELAY = 0.5
@@ -74,13 +75,21 @@ class Triggers:
                 (self._workload, SERVICE, self._service),
                 (self._workload, ENDPOINT_SLICE, self._slice),
                 (self._workload, NODE, self._node),
+                (self._workload, CONFIG_MAP, self._config),
                 (self._management, SERVICE_LOAD_BALANCER, self._load_balancer),
                 (self._management, LISTENER, self._part),
                 (self._management, SERVER_GROUP, self._part),
                 (self._management, CLOUD_QUOTA, self._quota),
+                (self._management, ACCESS_CONTROL_LIST, self._referred("acl-id")),
+                (
+                    self._management,
+                    SECRET,
+                    self._referred("cert-id", "domain-extensions", "additional-cert-ids", "cacert-id"),
+                ),
             )
             for store, kind, subscriber in subscriptions:
-                stack.enter_context(store.subscribed(kind, subscriber))
+                if kind in store.caches:
+                    stack.enter_context(store.subscribed(kind, subscriber))
             self.nodes = {
                 node["metadata"]["name"]: node_view(node, self._facts.external) for node in self._workload[NODE].all()
             }
@@ -89,8 +98,26 @@ class Triggers:
             yield
 
     def _mark(self, service: Object | None, after: float = 0.0) -> None:
-        if service is not None and (wanted(service, self._facts) or to_clean(service, self._facts)):
+        gates = current(self._workload).gates
+        if service is not None and (wanted(service, self._facts, gates) or to_clean(service, self._facts, gates)):
             self._queue.add(key_of(service), after)
+
+    def _config(self, _old: Object | None, _new: Object | None, _own: bool) -> None:
+        for service in self._workload[SERVICE].all():
+            self._mark(service)
+
+    def _referred(self, *suffixes: str) -> Subscriber:
+        """Marks the Services with such an annotation when something that it may name comes, goes or changes."""
+
+        def subscriber(old: Object | None, new: Object | None, _own: bool) -> None:
+            namespace = (new or old or {})["metadata"]["namespace"]
+            if namespace != self._facts.namespace or _same(old, new):
+                return
+            for service in self._workload[SERVICE].all():
+                if any(key.endswith(suffixes) for key in service["metadata"].get("annotations") or {}):
+                    self._mark(service)
+
+        return subscriber
 
     def _service(self, old: Object | None, new: Object | None, _own: bool) -> None:
         if new is None:
@@ -98,10 +125,11 @@ class Triggers:
                 self._queue.add(key_of(old))  # to forget it
             return
         if old is not None:
-            why = change(old, new, self._facts)
+            gates = current(self._workload).gates
+            why = change(old, new, self._facts, gates)
             if why is None:
                 return
-            if wanted(old, self._facts) or wanted(new, self._facts):
+            if wanted(old, self._facts, gates) or wanted(new, self._facts, gates):
                 self._voice(key_of(new)).changed(*why)
         self._mark(new)
 
@@ -119,8 +147,9 @@ class Triggers:
         after = self.nodes.get(name)
         if before == after or all(view is None or view.excluded for view in (before, after)):
             return
+        config = current(self._workload)
         for service in self._workload[SERVICE].all():
-            if (service["metadata"].get("annotations") or {}).get(BACKEND_TYPE) != "eni":
+            if _uses_nodes(service, config):
                 self._mark(service, NODE_DELAY)
 
     def _quota(self, old: Object | None, new: Object | None, _own: bool) -> None:
@@ -182,12 +211,33 @@ class Triggers:
                 self._mark_bound(load_balancer)
 
 
+def _uses_nodes(service: Object, config: CloudConfig) -> bool:
+    """Whether a change of nodes can matter to a Service."""
+    annotations = service["metadata"].get("annotations") or {}
+    if (annotations.get(BACKEND_TYPE) or config.service_backend_type) == "eni":
+        return False
+    if FILTER_SERVICE_ON_NODE_CHANGE not in config.gates:
+        return True
+    chooses = any(value_of(suffix, annotations) for suffix in ("backend-label", "remove-unscheduled-backend"))
+    return chooses or service["spec"].get("externalTrafficPolicy") == "Cluster"
+
+
+def _same(old: Object | None, new: Object | None) -> bool:
+    """Whether an object is as it was, its status's id included."""
+    if old is None or new is None:
+        return False
+    return all(old.get(field) == new.get(field) for field in ("data", "spec", "status")) and (
+        old["metadata"].get("labels") == new["metadata"].get("labels")
+    )
+
+
 def _shown(load_balancer: Object) -> tuple[Any, ...]:
     """The part of a load balancer's status that Services show."""
     status = load_balancer.get("status") or {}
     conditions = [(c["type"], c["status"], c["reason"], c.get("message")) for c in status.get("conditions") or []]
     deleting = "deletionTimestamp" in load_balancer["metadata"]
-    return status.get("loadBalancerId"), status.get("reachable"), conditions, deleting
+    fields = ("loadBalancerId", "reachable", "dnsName", "eips", "sourceRangeSecurityGroupId")
+    return *(status.get(field) for field in fields), conditions, deleting
 
 
 def _name_of(obj: Object) -> str | None:

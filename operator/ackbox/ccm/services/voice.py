@@ -1,7 +1,8 @@
 """Says how it goes with a Service, as events on it: everything once, until it is something else.
 
 What was said is forgotten on a restart, after which it is said once more; nothing but events depends on it. Reasons and
-texts are the CCM's own (`reference/ccm.md` §2.8), but for UnsupportedAnnotation and ListenerPortMapped.
+texts are the CCM's own (`reference/ccm.md` §2.8), but for UnsupportedAnnotation, AnnotationWithoutEffect and
+ListenerPortMapped.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from ackbox.ccm.reporter import Reporter
 from ackbox.kube.client import Object
 from ackbox.kube.errors import Conflict
 from ackbox.kube.queue import Retry
+from ackbox.resources.loadbalancer import LoadBalancerType
 
 SYNC_FAILED = "SyncLoadBalancerFailed"
 
@@ -26,6 +28,8 @@ class Voice:
         self._unknown: tuple[str, ...] = ()
         self._mappings: dict[str, str] = {}
         self._empty = False
+        self._hints: frozenset[str] = frozenset()
+        self._remarks: dict[str, str] = {}
 
     def changed(self, reason: str, message: str) -> None:
         """Remember why the Service is going to be looked at."""
@@ -80,10 +84,26 @@ class Voice:
             self._reporter.warning(service, "UnsupportedAnnotation", text)
         self._unknown = keys
 
-    def empty(self, service: Object, empty: bool) -> None:
+    def hints(self, service: Object, hints: Sequence[str]) -> None:
+        """Say what has no effect as it is written, though nothing is wrong."""
+        for hint in hints:
+            if hint not in self._hints:
+                self._reporter.warning(service, "AnnotationWithoutEffect", hint)
+        self._hints = frozenset(hints)
+
+    def remark(self, service: Object, reason: str, text: str | None) -> None:
+        """Warn of something that isn't wrong; None when there is nothing to warn of."""
+        if text is None:
+            self._remarks.pop(reason, None)
+        elif self._remarks.get(reason) != text:
+            self._reporter.warning(service, reason, text)
+            self._remarks[reason] = text
+
+    def empty(self, service: Object, empty: bool, kind: LoadBalancerType) -> None:
         """Say that there is no backend server at all."""
         if empty and not self._empty:
-            self._reporter.normal(service, "UnAvailableLoadBalancer", "There are no available nodes for LoadBalancer")
+            what = "NetworkLoadBalancer" if kind is LoadBalancerType.NLB else "LoadBalancer"
+            self._reporter.normal(service, "UnAvailableLoadBalancer", f"There are no available nodes for {what}")
         self._empty = empty
 
     def mapped(self, service: Object, mappings: dict[str, str]) -> None:
