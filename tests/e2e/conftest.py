@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from e2e import objects
+from e2e import annotations, objects
 from e2e.stack import Api, Stack, eventually, is_ready
 
 SHARED = "shared"
@@ -64,3 +64,11 @@ def workload(stack: Stack, shared_cluster: Api) -> Iterator[Workload]:
     finally:
         shared_cluster.kubectl("delete", "services", "--all", "-n", name, "--timeout=120s")
         shared_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def annotated(stack: Stack) -> Iterator[Stack]:
+    """The account of the annotation suites: a cluster, pods, certificates and access control lists."""
+    annotations.prepare(stack)
+    yield stack
+    stack.api.kubectl("delete", "namespace", annotations.ACCOUNT, "--wait=false")

@@ -1,6 +1,7 @@
 """A whole ackbox in a folder of its own, used as a user would: its command line, kubectl and plain sockets."""
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -60,13 +61,20 @@ class Api:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
-        self._client = pykube.HTTPClient(pykube.KubeConfig.from_file(str(kubeconfig)), timeout=60)
+        self._client = pykube.HTTPClient(pykube.KubeConfig(_with_files(kubeconfig)), timeout=60)
 
     def get(self, path: str) -> Any:
         """The parsed answer of a GET; a KeyError when there is no such object."""
         response = self._client.session.get(self._client.url + path, timeout=60)
         if response.status_code == 404:
             raise KeyError(path)
+        if not response.ok:
+            raise HTTPError(response.status_code, response.text)
+        return response.json()
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The parsed answer of a POST."""
+        response = self._client.session.post(self._client.url + path, json=body, timeout=60)
         if not response.ok:
             raise HTTPError(response.status_code, response.text)
         return response.json()
@@ -96,6 +104,7 @@ class Api:
         done = subprocess.run(
             [str(kubectl_path()), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
+            env=os.environ | {"KUBECACHEDIR": str(self.kubeconfig.parent / "kubectl-cache")},
             capture_output=True,
             text=True,
             timeout=300,
@@ -119,6 +128,21 @@ class Api:
         """Type, reason and message of the events about an object."""
         found = self.items(f"{CORE}/namespaces/{namespace}/events")
         return [(e["type"], e["reason"], e["message"]) for e in found if e["involvedObject"]["name"] == name]
+
+
+def _with_files(kubeconfig: Path) -> dict[str, Any]:
+    """A kubeconfig that names files beside it: pykube would leave certificates and keys in the system's /tmp."""
+    config: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
+    sections = [entry["cluster"] for entry in config["clusters"]] + [entry["user"] for entry in config["users"]]
+    for number, section in enumerate(sections):
+        for field in [name for name in section if name.endswith("-data")]:
+            path = kubeconfig.with_name(f"{kubeconfig.name}-{number}-{field}.pem")
+            content = base64.b64decode(section.pop(field))
+            if not path.exists() or path.read_bytes() != content:
+                path.touch(mode=0o600)
+                path.write_bytes(content)
+            section[field.removesuffix("-data")] = str(path)
+    return config
 
 
 _kubectl: list[Path] = []
