@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from ackbox.ccm.ingress import albconfig, names
 from ackbox.ccm.ingress.rules import Problem
 from ackbox.ccm.ingress.view import IngressView, Tls
+from ackbox.ccm.services.model import no_certificate
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.resources.base import CERTIFICATE_LABEL
@@ -69,7 +70,7 @@ class Certificates:
     def _refusal(self, reference: str) -> str | None:
         known = next((item for item in self.account if reference in (item.id, item.name)), None)
         if known is None:
-            return f"can not found cert by id {reference}"
+            return no_certificate(reference)
         return f"can not use cert {reference}, because it is expired" if known.expired else None
 
     def _of_secret(self, view: IngressView, name: str, problems: list[Problem]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ackbox.catalog.annotations import PREFIX, Level
 from ackbox.ccm.services.annotations import Wishes
-from ackbox.ccm.services.model import Observed
+from ackbox.ccm.services.model import Observed, no_certificate
 from ackbox.ccm.services.view import ServicePort
 from ackbox.resources.listener import ListenerSpec, Protocol
 
@@ -168,7 +168,7 @@ def _domains(look: _Look) -> None:
 def _certificate_problem(look: _Look, reference: str) -> str | None:
     certificate = look.observed.certificate(reference)
     if certificate is None:
-        return f"can not found cert by id {reference}"
+        return no_certificate(reference)
     return f"can not update cert {reference} because it is expired" if certificate.expired else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ackbox.ccm.services.backends import NodeView
 from ackbox.ccm.services.names import OwnedName
 from ackbox.resources import ServerGroup, ServiceLoadBalancer
+from ackbox.resources.base import CERTIFICATE_LABEL
 from ackbox.resources.listener import ListenerSpec
 from ackbox.resources.servergroup import BackendServer
 
@@ -17,6 +18,13 @@ class Certificate:
 
     id: str
     expired: bool
+
+
+def no_certificate(reference: str) -> str:
+    """That a certificate isn't there, in the CCM's words, and where it would have to be."""
+    return (
+        f"can not found cert by id {reference}: no Secret of the account has the label {CERTIFICATE_LABEL}={reference}"
+    )
 
 
 @dataclass(frozen=True)

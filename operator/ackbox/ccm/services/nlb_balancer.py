@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ackbox.catalog.annotations import PREFIX, Level
+from ackbox.catalog.annotations import PREFIX, TABLES, Level
 from ackbox.ccm.config import CloudConfig
 from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services.annotations import Wishes
@@ -15,7 +15,7 @@ from ackbox.resources import ServiceLoadBalancer
 from ackbox.resources.loadbalancer import LoadBalancerType, ServiceLoadBalancerSpec, ZoneMapping
 
 FAILED = "update nlb attribute error: "
-NO_ZONES = "ParameterMissing, zone mappings are required"
+NO_ZONES = f"ParameterMissing, zone mappings are required: set annotation {PREFIX}zone-maps to {TABLES[LoadBalancerType.NLB]['zone-maps'].allowed}"
 MAX_TAGS = 20
 MAX_RANGES = 200
 TOO_MANY_RANGES = f"spec.loadBalancerSourceRanges may have at most {MAX_RANGES} entries"

@@ -11,7 +11,7 @@ from typing import Any
 from ackbox.catalog.annotations import PREFIX, Level
 from ackbox.ccm.services.annotations import Wishes
 from ackbox.ccm.services.listener_rules import Said
-from ackbox.ccm.services.model import Observed
+from ackbox.ccm.services.model import Observed, no_certificate
 from ackbox.resources.listener import ListenerSpec, Protocol
 
 PPV2_FIELDS = {
@@ -73,7 +73,7 @@ class _Look:
                 continue
             certificate = self.observed.certificate(reference)
             if certificate is None:
-                self.problems.append(f"can not found cert by id {reference}")
+                self.problems.append(no_certificate(reference))
             elif certificate.expired:
                 self.problems.append(f"can not update cert {reference} because it is expired")
             else:
