@@ -19,7 +19,8 @@ newer one wins when both are there. Keys with a slash are written as they stand.
 - *Change* says what a later change does: **mutable**; **immutable**, a Warning and no change; **at creation only**,
   no change; **re-creates the listener**.
 - *Felt* says what is seen in the traffic. **Enforced, not felt**: the value is checked, kept and shown on the object.
-- *Test* is the whole-stack test of the row: `make test PYTEST_ARGS="-k <test>"`.
+- *Test* is the whole-stack test of the row, then the one on a real Envoy that feels what the first can only read on
+  the objects: `make test PYTEST_ARGS="-k <test>"`.
 """
 
 

@@ -1,5 +1,6 @@
 """Every CLB annotation made, changed and removed: the objects, the Warning and, where it touches traffic, the traffic."""
 
+import socket
 import ssl
 
 import pytest
@@ -117,6 +118,11 @@ def shown_host(name: str | None):
     return look
 
 
+def shows_elastic_address(view: View) -> bool:
+    elastic = [eip["ipAddress"] for eip in view.balancer["status"]["eips"]]
+    return [ingress["ip"] for ingress in view.service["status"]["loadBalancer"]["ingress"]] == elastic
+
+
 def no_listener(view: View) -> bool:
     return not view.listeners
 
@@ -158,7 +164,9 @@ CASES = (
     Case("ip", "192.168.1.200", "192.168.1.201", companions=PRIVATE | {"vswitch-id": "net-h"}),
     Case("delete-protection", "on", "off", felt=protected, felt_changed=lambda view: not protected(view)),
     Case("modification-protection", "ConsoleProtection", "NonProtection"),
-    Case("external-ip-type", "eip", warning="get eip error, set external ip to slb ip"),
+    Case("external-ip-type", "eip", id="external-ip-type-without", warning="get eip error, set external ip to slb ip"),
+    Case("external-ip-type", "eip", companions={"id": "user-eip"} | PRIVATE, felt=shows_elastic_address,
+         felt_removed=lambda view: not shows_elastic_address(view)),
     Case("hostname", "a.example.com", "b.example.com", felt=shown_host("a.example.com"),
          felt_changed=shown_host("b.example.com"), felt_removed=shown_host(None)),
     Case("protocol-port", "tcp:80", "http:80", expected={0: speaks("tcp"), 1: speaks("http"), 2: speaks("tcp")},
@@ -245,10 +253,12 @@ SELECTION = {CLASS: "other", TUNNEL_TYPE: "x", TYPE: "nlb"}
 def lives(annotated: Stack) -> Lives:
     """What became of all cases, with a node cordoned and load balancers that a user made."""
     api, workload = annotated.api, annotated.workload("one", ACCOUNT)
+    elastic = {"addressType": "intranet", "vSwitchId": "net-h", "eips": [{"allocationId": "eip-user"}]}
     users = ("user-id", "user-other", "user-force", "user-vgroup", "user-weight")
     groups = {"rsp-user": "user-vgroup", "rsp-weight": "user-weight"}
     api.apply(
         *(objects.custom("ServiceLoadBalancer", name, {"addressType": "internet"}, ACCOUNT) for name in users),
+        objects.custom("ServiceLoadBalancer", "user-eip", elastic, ACCOUNT),
         *(
             objects.custom(
                 "ServerGroup", name, {"loadBalancerId": slb, "vServerGroupName": name, "clusterId": "one"}, ACCOUNT
@@ -256,7 +266,7 @@ def lives(annotated: Stack) -> Lives:
             for name, slb in groups.items()
         ),
     )
-    for name in users:
+    for name in (*users, "user-eip"):
         eventually(lambda name=name: is_ready(api.object("serviceloadbalancers", name, ACCOUNT)), name)
     node = workload.nodes()[0]["metadata"]["name"]
     workload.kubectl("cordon", node)
@@ -272,7 +282,7 @@ def test_annotation(lives: Lives, case: Case, step: int):
 
 
 def test_every_row_of_the_table_has_a_case():
-    assert not cases.uncovered(LoadBalancerType.CLB, CASES, set(SELECTION))
+    assert not cases.uncovered(LoadBalancerType.CLB, CASES, {*SELECTION, "preserve-lb-on-delete"})  # below
 
 
 @pytest.mark.parametrize("key", [CLASS, TUNNEL_TYPE])
@@ -293,9 +303,10 @@ def test_another_controllers_service_is_left_alone(annotated: Stack, key: str):
         workload.kubectl("delete", "service", "other-controllers", "ours-beside", "-n", NAMESPACE)
 
 
-def test_a_preserved_load_balancer_still_answers_after_its_service(annotated: Stack):
+@pytest.mark.parametrize("kind", [LoadBalancerType.CLB, LoadBalancerType.NLB])
+def test_a_preserved_load_balancer_still_answers_after_its_service(annotated: Stack, kind: LoadBalancerType):
     workload, api = annotated.workload("one", ACCOUNT), annotated.api
-    case = Case("preserve-lb-on-delete", "true", id="preserved")
+    case = Case("preserve-lb-on-delete", "true", id="preserved", kind=kind)
     view = View(case, workload, api)
     workload.apply(case.manifest(0))
     eventually(lambda: answers(view), "an answer")
@@ -304,7 +315,9 @@ def test_a_preserved_load_balancer_still_answers_after_its_service(annotated: St
     kept = api.object("serviceloadbalancers", balancer["metadata"]["name"], ACCOUNT)
     assert kept["spec"]["deleteProtection"] == "off"
     assert not {tag["key"] for tag in kept["spec"].get("tags", [])} & {"kubernetes.do.not.delete", "ack.aliyun.com"}
-    assert is_ready(api.object("listeners", listener["metadata"]["name"], ACCOUNT))
+    ip, port = listener["status"]["reachable"].rsplit(":", 1)
+    with socket.create_connection((ip, int(port)), timeout=5):
+        assert is_ready(api.object("listeners", listener["metadata"]["name"], ACCOUNT))
     path = f"/apis/ackbox.dev/v1alpha1/namespaces/{ACCOUNT}/serviceloadbalancers/{balancer['metadata']['name']}"
     api.kubectl("delete", "slb", balancer["metadata"]["name"], "-n", ACCOUNT)
     eventually(lambda: gone(api, path), "deleted by hand")

@@ -89,6 +89,7 @@ class Annotation:
         empty_counts: whether an empty value says "none", rather than nothing.
         blocking: a wrong value stops its level altogether, because a default could do harm.
         felt: what is seen in the traffic; None when the value is kept and shown only.
+        felt_by: the test on a real Envoy that feels it, where the one of its row looks at objects only.
         note: what comes nearest to what is not felt, or what else is to be known.
     """
 
@@ -111,6 +112,7 @@ class Annotation:
     blocking: bool = False
     whole_key: bool = False
     felt: str | None = None
+    felt_by: str | None = None
     note: str = ""
 
     @property
@@ -203,6 +205,8 @@ _SWITCH = {"format": Format.CHOICE, "choices": ON_OFF}
 
 _BOOLEAN = {"format": Format.SWITCH, "choices": ON_OFF}
 """`on` or `off`, kept as true or false."""
+
+_NO_PRIVATE_LINK = "there is no PrivateLink here: the header carries no such field"
 
 _CERTIFICATE = {"pattern": _ID, "help": "certificate ids"}
 
@@ -305,7 +309,7 @@ _CLB = (
     ),
     _balancer(
         "bandwidth", "Peak Internet bandwidth in Mbit/s, with paybybandwidth.", limits=(1, 5000), field="bandwidth",
-        felt="a download takes as long as the bandwidth says",
+        felt="a download takes as long as the bandwidth says", felt_by="test_bandwidth_of_the_load_balancer",
     ),
     _balancer(
         "instance-charge-type", "Paid by specification or by what is used.", choices=("PayBySpec", "PayByCLCU"),
@@ -317,6 +321,7 @@ _CLB = (
             "slb.s1.small", "slb.s2.small", "slb.s2.medium", "slb.s3.small", "slb.s3.medium", "slb.s3.large",
         ),
         felt="connections, new connections and requests over its limits are turned away",
+        felt_by="test_connections_at_a_time_are_limited",
     ),
     _balancer(
         "master-zoneid", "Primary zone.", pattern=_ID, help="a zone id", field="master_zone_id",
@@ -392,7 +397,7 @@ _CLB = (
     ),
     _listener(
         "request-timeout", HTTP | HTTPS, "Seconds that an answer may take; 504 afterwards.", limits=(1, 180),
-        default="60", felt="504",
+        default="60", felt="504", felt_by="test_a_slow_answer_is_504",
     ),
     _listener(
         "established-timeout", TCP, "Seconds that an idle connection is kept.", limits=(10, 900), default="900",
@@ -414,11 +419,11 @@ _CLB = (
     ),
     _listener(
         "connection-drain", TCP | UDP, "Whether a server that leaves keeps its connections for a while.", **_SWITCH,
-        felt="connections of a removed server go on",
+        felt="connections of a removed server go on", felt_by="test_removed_server_drains",
     ),
     _listener(
         "connection-drain-timeout", TCP | UDP, "For how many seconds; with connection-drain on.", limits=(10, 900),
-        felt="and end after that time",
+        felt="and end after that time", felt_by="test_removed_server_drains",
     ),
     _listener(
         "sticky-session", HTTP | HTTPS, "Whether a client stays with its server by a cookie.", default="off",
@@ -456,56 +461,59 @@ _CLB = (
     ),
     _listener(
         "health-check-switch", TCP | UDP, "Health check of a TCP or UDP listener.", **_SWITCH,
-        felt="without it a dead server still gets traffic",
+        felt="without it a dead server still gets traffic", felt_by="test_switched_off",
     ),
     _listener(
         "health-check-flag", HTTP | HTTPS, "Health check of an HTTP or HTTPS listener.", default="off",
         field="health_check", **_SWITCH, felt="without it a dead server still gets traffic",
+        felt_by="test_method",
     ),
     _listener(
         "health-check-type", TCP, "How a TCP listener checks.", choices=("tcp", "http"),
-        felt="a server that answers HTTP errors gets nothing (real servers)",
+        felt="a server that answers HTTP errors gets nothing (real servers)", felt_by="test_what_is_asked",
     ),
     _listener(
         "health-check-uri", TCP | HTTP | HTTPS, "Path that an HTTP check asks for.", pattern=_URI,
         help="a path that starts with / and has at most 80 characters", felt="the check asks for it (real servers)",
+        felt_by="test_what_is_asked",
     ),
     _listener(
         "health-check-domain", TCP | HTTP | HTTPS, "Host that an HTTP check asks for.", pattern=_DOMAIN,
         help="a host name of at most 80 characters, or $_ip", felt="the check asks for it (real servers)",
+        felt_by="test_what_is_asked",
     ),
     _listener(
         "health-check-httpcode", TCP | HTTP | HTTPS, "Answers that count as healthy.", format=Format.CHOICES,
         choices=("http_2xx", "http_3xx", "http_4xx", "http_5xx"), field="health_check_http_code",
-        felt="other answers take a server out (real servers)",
+        felt="other answers take a server out (real servers)", felt_by="test_what_is_asked",
     ),
     _listener(
         "health-check-method", HTTP | HTTPS, "Method of an HTTP check.", choices=("head", "get"),
-        felt="the check uses it (real servers)",
+        felt="the check uses it (real servers)", felt_by="test_method",
     ),
     _listener(
         "health-check-connect-port", CLB_PROTOCOLS, "Port that is checked.", limits=(1, 65535),
-        felt="the check dials it (real servers)",
+        felt="the check dials it (real servers)", felt_by="test_port",
     ),
     _listener(
         "healthy-threshold", CLB_PROTOCOLS, "Good checks until a server is healthy.", limits=(2, 10),
-        felt="how soon a server comes back",
+        felt="how soon a server comes back", felt_by="test_thresholds",
     ),
     _listener(
         "unhealthy-threshold", CLB_PROTOCOLS, "Bad checks until it is unhealthy.", limits=(2, 10),
-        felt="how soon a dead server gets nothing",
+        felt="how soon a dead server gets nothing", felt_by="test_thresholds",
     ),
     _listener(
         "health-check-interval", CLB_PROTOCOLS, "Seconds between checks.", limits=(1, 50),
-        felt="how soon a dead server gets nothing",
+        felt="how soon a dead server gets nothing", felt_by="test_stopped_instance_gets_nothing_after_the_threshold",
     ),
     _listener(
         "health-check-connect-timeout", TCP | UDP, "Seconds to wait for a check.", limits=(1, 300),
-        felt="a slow check fails (real servers)",
+        felt="a slow check fails (real servers)", felt_by="test_time_out",
     ),
     _listener(
         "health-check-timeout", HTTP | HTTPS, "Seconds to wait for a check.", limits=(1, 300),
-        felt="a slow check fails (real servers)",
+        felt="a slow check fails (real servers)", felt_by="test_time_out_of_requests",
     ),
     *_BACKENDS,
 )  # fmt: skip
@@ -606,9 +614,13 @@ _NLB = (
     *(
         _listener(
             f"ppv2-pvl-{short}-id-enabled", TCP | TCPSSL, f"{meaning} in the PROXY protocol header.", field=None,
-            default="off", **_BOOLEAN, note="there is no PrivateLink here: the header carries no such field",
+            default="off", **_BOOLEAN, felt=felt, note=note,
         )
-        for short, meaning in (("ep", "Endpoint id"), ("eps", "Endpoint service id"), ("vpc", "VPC id"))
+        for short, meaning, felt, note in (
+            ("ep", "Endpoint id", None, _NO_PRIVATE_LINK),
+            ("eps", "Endpoint service id", None, _NO_PRIVATE_LINK),
+            ("vpc", "VPC id", "the header names the VPC (real servers too)", ""),
+        )
     ),
     _listener(
         "idle-timeout", TCP | TCPSSL, "Seconds that an idle connection is kept.", limits=(1, 900), default="900",
@@ -629,10 +641,11 @@ _NLB = (
     _group(
         "connection-drain", "Whether a server that leaves keeps its connections for a while.", default="off",
         field="connection_drain_enabled", **_BOOLEAN, felt="connections of a removed server go on",
+        felt_by="test_removed_server_drains",
     ),
     _group(
         "connection-drain-timeout", "For how many seconds.", limits=(10, 900), field="connection_drain_timeout",
-        felt="and end after that time",
+        felt="and end after that time", felt_by="test_removed_server_drains",
     ),
     _group(
         "preserve-client-ip", "Whether servers see the client's address.", field="preserve_client_ip_enabled",
@@ -645,49 +658,51 @@ _NLB = (
     ),
     _check(
         "health-check-flag", "Health check; the other settings count only with it.", field="health_check_enabled",
-        **_BOOLEAN, felt="without it a dead server still gets traffic",
+        **_BOOLEAN, felt="without it a dead server still gets traffic", felt_by="test_switched_off",
     ),
     _check(
         "health-check-type", "How servers are checked; udp for UDP listeners only.", choices=("TCP", "HTTP", "UDP"), any_case=True,
         default="TCP", field="health_check_type",
-        felt="a server that answers HTTP errors gets nothing (real servers)",
+        felt="a server that answers HTTP errors gets nothing (real servers)", felt_by="test_what_is_asked",
     ),
     _check(
         "health-check-uri", "Path that an HTTP check asks for.", pattern=_URI, field="health_check_url",
         help="a path that starts with / and has at most 80 characters", felt="the check asks for it (real servers)",
+        felt_by="test_what_is_asked",
     ),
     _check(
         "health-check-domain", "Host that an HTTP check asks for.", pattern=_DOMAIN, field="health_check_domain",
         help="a host name of at most 80 characters, or $_ip", felt="the check asks for it (real servers)",
+        felt_by="test_what_is_asked",
     ),
     _check(
         "health-check-httpcode", "Answers that count as healthy.", format=Format.CHOICES,
         choices=("http_2xx", "http_3xx", "http_4xx", "http_5xx"), field="health_check_http_code",
-        felt="other answers take a server out (real servers)",
+        felt="other answers take a server out (real servers)", felt_by="test_what_is_asked",
     ),
     _check(
         "health-check-method", "Method of an HTTP check.", choices=("HEAD", "GET"), any_case=True, field="http_check_method",
-        felt="the check uses it (real servers)",
+        felt="the check uses it (real servers)", felt_by="test_method",
     ),
     _check(
         "health-check-connect-port", "Port that is checked; 0 is the server's own.", limits=(0, 65535),
-        field="health_check_connect_port", felt="the check dials it (real servers)",
+        field="health_check_connect_port", felt="the check dials it (real servers)", felt_by="test_port",
     ),
     _check(
         "health-check-connect-timeout", "Seconds to wait for a check.", limits=(1, 300),
-        field="health_check_connect_timeout", felt="a slow check fails (real servers)",
+        field="health_check_connect_timeout", felt="a slow check fails (real servers)", felt_by="test_time_out",
     ),
     _check(
         "health-check-interval", "Seconds between checks.", limits=(1, 50), field="health_check_interval",
-        felt="how soon a dead server gets nothing",
+        felt="how soon a dead server gets nothing", felt_by="test_stopped_instance_gets_nothing_after_the_threshold",
     ),
     _check(
         "healthy-threshold", "Good checks until a server is healthy.", limits=(2, 10), field="healthy_threshold",
-        felt="how soon a server comes back",
+        felt="how soon a server comes back", felt_by="test_thresholds",
     ),
     _check(
         "unhealthy-threshold", "Bad checks until it is unhealthy.", limits=(2, 10), field="unhealthy_threshold",
-        felt="how soon a dead server gets nothing",
+        felt="how soon a dead server gets nothing", felt_by="test_thresholds",
     ),
     *_as_nlb(_BACKENDS),
 )  # fmt: skip
