@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from dataplane_world import DEADLINE, Plane, World, address, get, reason, server
 
-from ackbox.dataplane.certificates import LABEL
+from ackbox.resources.base import CERTIFICATE_LABEL
 from ackbox.runtime.certificates import KeyPair, Request, Usage, issue, new_authority
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +31,7 @@ def pair(*hosts: str) -> KeyPair:
 
 async def put_certificate(world: World, identity: str, given: KeyPair) -> None:
     data = {"tls.crt": encoded(given.certificate), "tls.key": encoded(given.key)}
-    await world.put_secret(f"secret-{identity}", {LABEL: identity}, data)
+    await world.put_secret(f"secret-{identity}", {CERTIFICATE_LABEL: identity}, data)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ async def test_clients_must_show_a_certificate_of_the_authority(
     world: World, tmp_path: Path, fields: dict[str, Any]
 ) -> None:
     await put_certificate(world, "mutual", pair("mutual.test"))
-    await world.put_secret("ca", {LABEL: "ca"}, {"ca.crt": encoded(AUTHORITY.certificate)})
+    await world.put_secret("ca", {CERTIFICATE_LABEL: "ca"}, {"ca.crt": encoded(AUTHORITY.certificate)})
     protocol = fields.pop("listenerProtocol")
     _, status = await listening(world, protocol, **fields)
     for name, authority in (("good", AUTHORITY), ("bad", new_authority("somebody else"))):

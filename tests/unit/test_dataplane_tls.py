@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ackbox.dataplane.certificates import LABEL, CertificateError, authority, certificate_id, key_pair
+from ackbox.dataplane.certificates import CertificateError, authority, certificate_id, key_pair
 from ackbox.dataplane.tls import furnish, named, tls_settings
+from ackbox.resources.base import CERTIFICATE_LABEL
 from ackbox.resources.listener import ListenerSpec
 from ackbox.runtime.certificates import KeyPair, Request, Usage, issue, new_authority
 
@@ -22,7 +23,7 @@ def spec(protocol: str = "https", **fields: Any) -> ListenerSpec:
 
 def secret(name: str = "s", **data: str) -> dict[str, Any]:
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
-    metadata = {"namespace": "ns", "name": name, "labels": {LABEL: "cert-1"}}
+    metadata = {"namespace": "ns", "name": name, "labels": {CERTIFICATE_LABEL: "cert-1"}}
     return {"metadata": metadata, "data": {key.replace("_", "."): text for key, text in encoded.items()}}
 
 
@@ -78,7 +79,7 @@ def test_strict_policy_has_forward_secrecy_only() -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (None, f"cert-1 not found: no Secret of this namespace has the label {LABEL}"),
+        (None, f"cert-1 not found: no Secret of this namespace has the label {CERTIFICATE_LABEL}"),
         (secret(tls_crt=PAIR.certificate), "Secret s has no key tls.key"),
         (secret(tls_crt="x", tls_key=PAIR.key), "tls.crt is not a certificate"),
         (secret(tls_crt=PAIR.certificate, tls_key="x"), "tls.key is not a private key"),

@@ -12,9 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from ackbox.dataplane.model import KeyPair
 from ackbox.kube.cache import Cache
 from ackbox.kube.client import SECRET, Object
-
-LABEL = "ackbox.dev/certificate-id"
-"""Label of the Secrets that are certificates; its value is the certificate's id."""
+from ackbox.resources.base import CERTIFICATE_LABEL
 
 
 class CertificateError(Exception):
@@ -28,7 +26,7 @@ class CertificateNotFound(CertificateError):
 def certificate_id(secret: Object) -> Iterable[str]:
     """An indexer: the certificate id that a Secret carries."""
     metadata = secret["metadata"]
-    own = (metadata.get("labels") or {}).get(LABEL)
+    own = (metadata.get("labels") or {}).get(CERTIFICATE_LABEL)
     return [f"{metadata.get('namespace', '')}/{own}"] if own else []
 
 
@@ -67,7 +65,7 @@ def authority(identity: str, secret: Object | None) -> str:
 def _text(identity: str, secret: Object | None, key: str) -> str:
     if secret is None:
         raise CertificateNotFound(
-            f"certificate {identity} not found: no Secret of this namespace has the label {LABEL} with it"
+            f"certificate {identity} not found: no Secret of this namespace has the label {CERTIFICATE_LABEL} with it"
         )
     encoded = (secret.get("data") or {}).get(key)
     if not encoded:

@@ -9,7 +9,6 @@ from ackbox.dataplane import access_log, ports
 from ackbox.dataplane.admin import read_health
 from ackbox.dataplane.ads import AdsServer
 from ackbox.dataplane.caches import Caches
-from ackbox.dataplane.certificates import LABEL
 from ackbox.dataplane.controller import Controller, Subject, WorkKey
 from ackbox.dataplane.metrics import read_metrics
 from ackbox.dataplane.names import key_of_resource, owner
@@ -25,6 +24,7 @@ from ackbox.kube.events import EventRecorder
 from ackbox.kube.serving import SLB_PORT, serve, server_files
 from ackbox.kube.settings import Settings
 from ackbox.kube.watching import watch
+from ackbox.resources.base import CERTIFICATE_LABEL
 from ackbox.runtime.envoy import ADMIN_SOCKET, ADS_SOCKET
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ async def _serve_metrics(settings: Settings) -> None:
 
 
 async def _read_certificates(client: Client, caches: Caches) -> None:
-    caches.secrets.replace(*await client.list(SECRET, label_selector=LABEL))
+    caches.secrets.replace(*await client.list(SECRET, label_selector=CERTIFICATE_LABEL))
 
 
 async def _keep_certificates(client: Client, caches: Caches) -> None:

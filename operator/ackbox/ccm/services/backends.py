@@ -7,17 +7,16 @@ from enum import StrEnum
 from typing import Any
 
 from ackbox.ccm.facts import instance_id
+from ackbox.ccm.nodes import machine
 from ackbox.resources.servergroup import BackendServer
 
 EXCLUDE_LABELS = (
     "node-role.kubernetes.io/master",
     "node.kubernetes.io/exclude-from-external-load-balancers",
     "alpha.service-controller.kubernetes.io/exclude-balancer",
-    "service.alibabacloud.com/exclude-node",
-    "service.beta.kubernetes.io/exclude-node",
+    *machine.EXCLUDE_LABELS,
 )
 EXCLUDE_TAINT = "ToBeDeletedByClusterAutoscaler"
-HYBRID_PREFIX = "ack-hybrid://"
 MAX_WEIGHT = 100
 NO_NODE_PORT = (
     "the Service has no nodePort (allocateLoadBalancerNodePorts: false); set annotation "
@@ -89,7 +88,7 @@ def node_view(node: Mapping[str, Any], external: bool) -> NodeView:
         or any(taint.get("key") == EXCLUDE_TAINT for taint in spec.get("taints") or [])
         or not conditions
         or not (is_ready or virtual)
-        or spec.get("providerID", "").startswith(HYBRID_PREFIX)
+        or spec.get("providerID", "").startswith(machine.HYBRID_PREFIX)
         or "deletionTimestamp" in metadata
     )
     return NodeView(
