@@ -1,4 +1,4 @@
-"""The Service fingerprint against values that the CCM's own libraries gave (reference/ccm.md §2.4)."""
+"""The Service fingerprint against values that the CCM's own libraries gave."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Cloud config: what the CCM of a workload cluster is told by ConfigMap `kube-system/cloud-config`.
 
 The ConfigMap may be changed at any time and counts from the next look on. A value that can't be used is left at its
-default and becomes a problem; it never keeps the rest from counting. Rule source: `reference/ccm.md` §5.
+default and becomes a problem; it never keeps the rest from counting. Rule source: the CCM's `pkg/config`.
 """
 
 from collections.abc import Callable, Mapping

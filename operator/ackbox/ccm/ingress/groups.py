@@ -1,4 +1,4 @@
-"""The server group of a backend of an Ingress. Pure; rule source: `reference/ccm.md` §1.7 and §2.6."""
+"""The server group of a backend of an Ingress. Pure; rule source: the CCM's `pkg/controller/ingress`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Names, tags and marks of what Ingresses have in the cloud. Rule source: `reference/ccm.md` §1.7. Pure."""
+"""Names, tags and marks of what Ingresses have in the cloud. Rule source: the CCM's `pkg/controller/ingress`. Pure."""
 
 import hashlib
 import re

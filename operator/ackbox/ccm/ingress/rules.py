@@ -1,4 +1,4 @@
-"""The forwarding rules that Ingresses have on a listener. Pure; rule source: `reference/ccm.md` §1.7."""
+"""The forwarding rules that Ingresses have on a listener. Pure; rule source: the CCM's `pkg/controller/ingress`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence

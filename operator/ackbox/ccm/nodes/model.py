@@ -1,7 +1,7 @@
 """The Node of an Instance: its labels, addresses, capacity and conditions. Pure.
 
 `cloud_labels` and `addresses` serve both the Nodes that are registered here and those that a kubelet registered.
-Rule source: `reference/ccm.md` §3; reserved resources as ACK documents its kubelets' `kubeReserved`.
+Rule source: the CCM's `pkg/controller/node`; reserved resources as ACK documents its kubelets' `kubeReserved`.
 """
 
 import hashlib

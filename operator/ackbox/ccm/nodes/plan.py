@@ -1,4 +1,4 @@
-"""What is to be written to a Node that is there. Pure; rule source: `reference/ccm.md` §3."""
+"""What is to be written to a Node that is there. Pure; rule source: the CCM's `pkg/controller/node`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which entries a VPC's route table is to have for the nodes of a cluster. Pure; rule source: `reference/ccm.md` §4."""
+"""Which entries a VPC's route table is to have for the nodes of a cluster. Pure; rule source: the CCM's `pkg/controller/route`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which route tables of the VPC a cluster's routes are written to. Pure; rule source: `reference/ccm.md` §4."""
+"""Which route tables of the VPC a cluster's routes are written to. Pure; rule source: the CCM's `pkg/controller/route`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

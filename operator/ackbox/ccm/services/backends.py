@@ -1,4 +1,4 @@
-"""Which backend servers a port of a Service has. Pure; rule source: `reference/ccm.md` §2.6."""
+"""Which backend servers a port of a Service has. Pure; rule source: the CCM's `pkg/controller/service/reconcile/backend`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a Service says of its classic load balancer, compared with what is there. Pure; rule source: `reference/ccm.md` §1.2."""
+"""What a Service says of its classic load balancer, compared with what is there. Pure; rule source: the CCM's `pkg/controller/service/clbv1`."""
 
 import zlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The listener of a port on a classic load balancer. Pure; rule source: `reference/ccm.md` §1.3."""
+"""The listener of a port on a classic load balancer. Pure; rule source: the CCM's `pkg/controller/service/clbv1`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a Service is to have on its classic load balancer. Pure; rule source: `reference/ccm.md` §1.3, §1.4 and §2."""
+"""What a Service is to have on its classic load balancer. Pure; rule source: the CCM's `pkg/controller/service/clbv1`."""
 
 from dataclasses import replace
 

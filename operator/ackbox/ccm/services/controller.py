@@ -1,6 +1,6 @@
 """Service controller: brings the load balancer of each Service to what the Service says, and says how it went.
 
-The order of steps, the events and their texts follow the CCM (`reference/ccm.md` §2). Unlike upstream, which skips load
+The order of steps, the events and their texts follow the CCM (`pkg/controller/service/clbv1`). Unlike upstream, which skips load
 balancer and listeners while a Service's fingerprint is unchanged, every look compares everything: what an annotation
 sets is put back when somebody changes it; what no annotation sets stays as it is.
 """

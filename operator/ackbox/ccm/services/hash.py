@@ -1,6 +1,6 @@
 """The fingerprint that the CCM writes as label `service.beta.kubernetes.io/hash`: SHA-224 over YAML as Go writes it.
 
-Rule source: `reference/ccm.md` §2.4. The YAML must equal, byte for byte, what Go's yaml.v2 writes, or the same Service would
+Rule source: the CCM's `pkg/util/hash`. The YAML must equal, byte for byte, what Go's yaml.v2 writes, or the same Service would
 have another fingerprint here than in a real cluster. PyYAML's emitter has the same ancestor (libyaml) and agrees with
 it; which style a text gets and how keys are ordered is decided here.
 """

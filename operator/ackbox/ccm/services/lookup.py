@@ -1,6 +1,6 @@
 """Which load balancer a Service has: its own or a user's, and when a user's may not be used. Pure.
 
-Rule source: `reference/ccm.md` §2.2; the error texts that begin with `alicloud:` are the CCM's own.
+Rule source: the CCM's `pkg/controller/service/clbv1`; the error texts that begin with `alicloud:` are the CCM's own.
 """
 
 from collections.abc import Callable, Sequence

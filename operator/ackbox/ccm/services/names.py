@@ -1,4 +1,4 @@
-"""Names that the CCM gives to cloud resources, and what they say about their owner. Rule source: `reference/ccm.md` §2.3."""
+"""Names that the CCM gives to cloud resources, and what they say about their owner. Rule source: the CCM's `pkg/model`."""
 
 import hashlib
 from dataclasses import dataclass

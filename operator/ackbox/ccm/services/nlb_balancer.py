@@ -1,4 +1,4 @@
-"""What a Service says of its network load balancer, compared with what is there. Pure; rule source: `reference/ccm.md` §1.5."""
+"""What a Service says of its network load balancer, compared with what is there. Pure; rule source: the CCM's `pkg/controller/service/nlbv2`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the annotations say of an NLB server group, besides its servers. Pure; rule source: `reference/ccm.md` §1.5.
+"""What the annotations say of an NLB server group, besides its servers. Pure; rule source: the CCM's `pkg/controller/service/nlbv2`.
 
 Only what is said is set, so that a removed annotation leaves what is there, and so does what somebody set by hand.
 """

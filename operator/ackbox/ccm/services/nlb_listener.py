@@ -1,4 +1,4 @@
-"""Which annotations of an NLB listener go together, and which don't. Pure; rule source: `reference/ccm.md` §1.5.
+"""Which annotations of an NLB listener go together, and which don't. Pure; rule source: the CCM's `pkg/controller/service/nlbv2`.
 
 What an annotation doesn't say may still be there, because a removed annotation leaves what it set: so every rule looks at
 the listener as it would be.

@@ -1,4 +1,4 @@
-"""What a Service is to have on its network load balancer. Pure; rule source: `reference/ccm.md` §1.5 and §2.9."""
+"""What a Service is to have on its network load balancer. Pure; rule source: the CCM's `pkg/controller/service/nlbv2`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Readiness gates of pods that a load balancer opens. Rule source: `reference/ccm.md` §2.6.
+"""Readiness gates of pods that a load balancer opens. Rule source: the CCM's `pkg/controller/service/reconcile/backend`.
 
 A pod with the gate `service.readiness.alibabacloud.com/<service>` is ready only after the load balancer has taken it in, and
 an EndpointSlice doesn't call it ready before. So the pods behind endpoints that aren't ready are read, each once if it

@@ -1,4 +1,4 @@
-"""What a Service shows of its load balancer. Pure; rule source: `reference/ccm.md` §2.7."""
+"""What a Service shows of its load balancer. Pure; rule source: the CCM's `pkg/controller/service/clbv1`."""
 
 from collections.abc import Mapping, Sequence
 

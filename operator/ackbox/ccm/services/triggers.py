@@ -1,4 +1,4 @@
-"""Which changes make the service controller look at a Service again. Rule source: `reference/ccm.md` §2.5.
+"""Which changes make the service controller look at a Service again. Rule source: the CCM's `pkg/controller/service/clbv1`.
 
 Every method here looks at one change and marks Services; none of them acts.
 """

@@ -1,4 +1,4 @@
-"""What the rules need of a Service, and which Services are ackbox's. Rule source: `reference/ccm.md` §1.1."""
+"""What the rules need of a Service, and which Services are ackbox's. Rule source: the CCM's `pkg/controller/service`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,7 +147,7 @@ def change(
 ) -> tuple[str, str] | None:
     """Why a changed Service is to be looked at again: an event's reason and message, the latter maybe empty.
 
-    Rule source: `reference/ccm.md` §2.5; labels, finalizers and status are not among the reasons.
+    Rule source: the CCM's `pkg/controller/service`; labels, finalizers and status are not among the reasons.
     """
     before, after = old["metadata"], new["metadata"]
     if wanted(old, facts, gates) != wanted(new, facts, gates) and old["spec"].get("type") != new["spec"].get("type"):

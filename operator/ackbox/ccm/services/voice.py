@@ -1,7 +1,7 @@
 """Says how it goes with a Service, as events on it: everything once, until it is something else.
 
 What was said is forgotten on a restart, after which it is said once more; nothing but events depends on it. Reasons and
-texts are the CCM's own (`reference/ccm.md` §2.8), but for UnsupportedAnnotation, AnnotationWithoutEffect and
+texts are the CCM's own (`pkg/controller/helper`), but for UnsupportedAnnotation, AnnotationWithoutEffect and
 ListenerPortMapped.
 """
 
