@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ccm_facts import FACTS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ackbox.catalog.annotations import BACKEND_TYPE, Format
 from ackbox.catalog.ingress_annotations import ALB_PREFIX, INGRESS_ANNOTATIONS, NGINX_PREFIX
-from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.ingress import names
 from ackbox.ccm.ingress.albconfig import AlbConfig, unknown_fields
 from ackbox.ccm.ingress.annotations import read
@@ -29,21 +29,6 @@ from ackbox.ccm.services.lookup import SyncError
 from ackbox.resources import LISTENER, SERVER_GROUP, ServiceLoadBalancer, Vpc
 from ackbox.runtime.certificates import Request, Usage, issue, new_authority
 
-FACTS = ClusterFacts(
-    namespace="team",
-    name="one",
-    uid="u",
-    cluster_id="c1",
-    region="cn-hangzhou",
-    vpc_id="net",
-    v_switch_id="net-h",
-    external=False,
-    service_labels={},
-    routed=True,
-    api_host="127.42.1.1",
-    kubelet_version="v1.36.3",
-    pod_network=None,
-)
 ALB = "k8s-kubesystem-default-0123456789"
 VPC = Vpc.model_validate(
     {

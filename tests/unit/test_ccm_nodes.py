@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 
+import ccm_facts
 import pytest
 from small_cluster import World, until
 
-from ackbox.ccm.facts import ClusterFacts, facts_of, instance_id
+from ackbox.ccm.facts import facts_of, instance_id
 from ackbox.ccm.metrics import REGISTRY
 from ackbox.ccm.nodes.apply import mend
 from ackbox.ccm.nodes.controller import NodeController
@@ -31,21 +32,7 @@ from ackbox.kube.errors import Conflict, Forbidden
 from ackbox.resources import Instance, ManagedCluster
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-FACTS = ClusterFacts(
-    namespace="team",
-    name="one",
-    uid="u",
-    cluster_id="c1",
-    region="cn-hangzhou",
-    vpc_id="net",
-    v_switch_id="net-h",
-    external=False,
-    service_labels={},
-    routed=True,
-    api_host="127.42.1.1",
-    kubelet_version="v1.36.3-aliyun.1",
-    pod_network=IPv4Network("10.32.0.0/16"),
-)
+FACTS = replace(ccm_facts.FACTS, kubelet_version="v1.36.3-aliyun.1", pod_network=IPv4Network("10.32.0.0/16"))
 TERWAY = replace(FACTS, routed=False, pod_network=None)
 
 

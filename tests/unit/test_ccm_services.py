@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from ccm_facts import FACTS
 
 from ackbox.catalog.annotations import BACKEND_TYPE, PREFIX
 from ackbox.ccm.config import DEFAULT
-from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services import annotations
 from ackbox.ccm.services.backends import NodeView
 from ackbox.ccm.services.changes import Create, Delete
@@ -23,21 +23,6 @@ from ackbox.resources.servergroup import BackendServer
 
 UID = "5e4dbfc9-c2ae-4642-b033-5607860aef6a"
 DEFAULT_NAME = "a5e4dbfc9c2ae4642b0335607860aef6"
-FACTS = ClusterFacts(
-    namespace="team",
-    name="one",
-    uid="u",
-    cluster_id="c1",
-    region="cn-hangzhou",
-    vpc_id="net",
-    v_switch_id="net-h",
-    external=False,
-    service_labels={},
-    routed=True,
-    api_host="127.42.1.1",
-    kubelet_version="v1.36.3",
-    pod_network=None,
-)
 NODES = {
     "n1": NodeView("n1", "192.168.0.1", "i-1", excluded=False, unschedulable=False, virtual=False, labels={}),
     "n2": NodeView("n2", "192.168.0.2", "i-2", excluded=False, unschedulable=False, virtual=False, labels={}),

@@ -3,12 +3,12 @@
 import string
 
 import pytest
+from ccm_facts import FACTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ackbox.catalog.annotations import LEGACY_PREFIX, PREFIX, TABLES, Annotation, Format
 from ackbox.ccm.config import GATES, CloudConfig
-from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services import annotations
 from ackbox.ccm.services.backends import NodeView
 from ackbox.ccm.services.kinds import build, load_balancer_changes, own_load_balancer
@@ -24,21 +24,6 @@ from ackbox.resources.loadbalancer import LoadBalancerType, ServiceLoadBalancerS
 from ackbox.resources.servergroup import ServerGroupSpec
 
 KINDS = (LoadBalancerType.CLB, LoadBalancerType.NLB)
-FACTS = ClusterFacts(
-    namespace="team",
-    name="one",
-    uid="u",
-    cluster_id="c1",
-    region="cn-hangzhou",
-    vpc_id="net",
-    v_switch_id="net-h",
-    external=False,
-    service_labels={},
-    routed=True,
-    api_host="127.42.1.1",
-    kubelet_version="v1.36.3",
-    pod_network=None,
-)
 NODES = {"n1": NodeView("n1", "192.168.0.1", "i-1", excluded=False, unschedulable=False, virtual=False, labels={})}
 SLICE = {
     "addressType": "IPv4",
