@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ackbox.ccm.services.annotations import Wishes
-from ackbox.ccm.services.listener_rules import Said, forward_problem, said_of
+from ackbox.ccm.services.listener_look import Said
+from ackbox.ccm.services.listener_rules import forward_problem, said_of
 from ackbox.ccm.services.model import Observed, WantedListener
 from ackbox.ccm.services.names import OwnedName
 from ackbox.ccm.services.view import ServicePort, ServiceView

@@ -5,56 +5,14 @@ the listener as it would be.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ackbox.catalog.annotations import PREFIX, Level
 from ackbox.ccm.services.annotations import Wishes
-from ackbox.ccm.services.model import Observed, no_certificate
+from ackbox.ccm.services.listener_look import Look, Said
+from ackbox.ccm.services.model import Observed
 from ackbox.ccm.services.view import ServicePort
-from ackbox.resources.listener import ListenerSpec, Protocol
-
-
-@dataclass(frozen=True)
-class Said:
-    """The fields that annotations set on a listener, without those that don't go together.
-
-    Attributes:
-        held: whether a new listener would lack something that it can't be without.
-    """
-
-    fields: Mapping[str, Any]
-    problems: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ()
-    held: bool = False
-
-
-@dataclass
-class _Look:
-    """A listener's fields while the rules go over them."""
-
-    fields: dict[str, Any]
-    there: Mapping[str, Any]
-    observed: Observed
-    problems: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
-    held: bool = False
-
-    def effective(self, name: str) -> Any:
-        """What a field would be: as said, else as it is."""
-        info = ListenerSpec.model_fields[name]
-        return self.fields.get(name, self.there.get(info.alias or name))
-
-    def drop(self, *names: str) -> None:
-        """Leave fields as they are."""
-        for name in names:
-            self.fields.pop(name, None)
-
-    def ignore(self, suffix: str, name: str, why: str) -> None:
-        """Leave a field as it is, and say that its annotation has no effect."""
-        if name in self.fields:
-            self.drop(name)
-            self.hints.append(f"Annotation {PREFIX}{suffix} has no effect: {why}")
+from ackbox.resources.listener import Protocol
 
 
 def said_of(wishes: Wishes, protocol: Protocol, there: Mapping[str, Any], observed: Observed) -> Said:
@@ -66,10 +24,10 @@ def said_of(wishes: Wishes, protocol: Protocol, there: Mapping[str, Any], observ
         there: the spec of the listener that is there; empty when none is, or one of another protocol.
         observed: knows certificates and access control lists.
     """
-    look = _Look(wishes.fields(Level.LISTENER, protocol), there, observed)
+    look = Look(wishes.fields(Level.LISTENER, protocol), there, observed)
     for rule in _RULES[protocol]:
         rule(look)
-    return Said(look.fields, tuple(look.problems), tuple(look.hints), look.held)
+    return look.said()
 
 
 def forward_problem(
@@ -83,11 +41,11 @@ def forward_problem(
     return None
 
 
-def _acl(look: _Look) -> None:
+def _acl(look: Look) -> None:
     if look.fields.get("acl_status") != "on":
         if look.effective("acl_status") is None:
-            look.ignore("acl-id", "acl_ids", "it counts with acl-status: on only")
-            look.ignore("acl-type", "acl_type", "it counts with acl-status: on only")
+            look.ignore("acl-id", "acl_ids", "acl-status: on")
+            look.ignore("acl-type", "acl_type", "acl-status: on")
         look.drop("acl_ids", "acl_type")
         return
     problems = [
@@ -108,16 +66,15 @@ def _acl(look: _Look) -> None:
         look.fields["acl_ids"] = before
 
 
-def _drain(look: _Look) -> None:
+def _drain(look: Look) -> None:
     drain = look.effective("connection_drain")
     if drain is None:
-        why = "it counts with connection-drain: on only"
-        look.ignore("connection-drain-timeout", "connection_drain_timeout", why)
+        look.ignore("connection-drain-timeout", "connection_drain_timeout", "connection-drain: on")
     elif drain == "off":
         look.drop("connection_drain_timeout")
 
 
-def _sticky(look: _Look) -> None:
+def _sticky(look: Look) -> None:
     kind = look.effective("sticky_session_type")
     if look.effective("sticky_session") == "on":
         needed = {None: ("sticky-session-type", None), "insert": ("cookie-timeout", "cookie_timeout")}
@@ -128,26 +85,26 @@ def _sticky(look: _Look) -> None:
             look.drop("sticky_session", "sticky_session_type", "cookie", "cookie_timeout")
             return
     if kind == "insert":
-        look.ignore("cookie", "cookie", "it counts with sticky-session-type: server only")
+        look.ignore("cookie", "cookie", "sticky-session-type: server")
     elif kind == "server":
-        look.ignore("cookie-timeout", "cookie_timeout", "it counts with sticky-session-type: insert only")
+        look.ignore("cookie-timeout", "cookie_timeout", "sticky-session-type: insert")
 
 
-def _certificate(look: _Look) -> None:
+def _certificate(look: Look) -> None:
     reference, before = look.fields.get("server_certificate_id"), look.there.get("serverCertificateId")
     if reference is None:
         if before is None:
             look.problems.append(f"Annotation {PREFIX}cert-id is needed by an https listener")
             look.held = True
         return
-    problem = _certificate_problem(look, reference) if reference != before else None
+    problem = look.certificate_problem(reference) if reference != before else None
     if problem is not None:
         look.problems.append(problem)
         look.drop("server_certificate_id")
         look.held = before is None
 
 
-def _domains(look: _Look) -> None:
+def _domains(look: Look) -> None:
     items = look.fields.get("domain_extensions")
     if items is None:
         return
@@ -155,7 +112,7 @@ def _domains(look: _Look) -> None:
     right = []
     for item in items:
         domain, reference = item["domain"], item["server_certificate_id"]
-        problem = _certificate_problem(look, reference) if before.get(domain) != reference else None
+        problem = look.certificate_problem(reference) if before.get(domain) != reference else None
         if problem is None:
             right.append(item)
             continue
@@ -165,14 +122,7 @@ def _domains(look: _Look) -> None:
     look.fields["domain_extensions"] = right
 
 
-def _certificate_problem(look: _Look, reference: str) -> str | None:
-    certificate = look.observed.certificate(reference)
-    if certificate is None:
-        return no_certificate(reference)
-    return f"can not update cert {reference} because it is expired" if certificate.expired else None
-
-
-_RULES: Mapping[Protocol, tuple[Callable[[_Look], None], ...]] = {
+_RULES: Mapping[Protocol, tuple[Callable[[Look], None], ...]] = {
     Protocol.TCP: (_acl, _drain),
     Protocol.UDP: (_acl, _drain),
     Protocol.HTTP: (_acl, _sticky),

@@ -4,15 +4,14 @@ What an annotation doesn't say may still be there, because a removed annotation 
 the listener as it would be.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from ackbox.catalog.annotations import PREFIX, Level
 from ackbox.ccm.services.annotations import Wishes
-from ackbox.ccm.services.listener_rules import Said
-from ackbox.ccm.services.model import Observed, no_certificate
-from ackbox.resources.listener import ListenerSpec, Protocol
+from ackbox.ccm.services.listener_look import Look, Said
+from ackbox.ccm.services.model import Observed
+from ackbox.resources.listener import Protocol
 
 PPV2_FIELDS = {
     "ppv2-pvl-ep-id-enabled": "ppv2_private_link_ep_id_enabled",
@@ -31,58 +30,17 @@ def said_of(wishes: Wishes, protocol: Protocol, there: Mapping[str, Any], observ
         there: the spec of the listener that is there; empty when none is, or one of another protocol.
         observed: knows certificates.
     """
-    look = _Look(wishes.fields(Level.LISTENER, protocol), there, observed)
+    look = Look(wishes.fields(Level.LISTENER, protocol), there, observed)
     _proxy_protocol(look, wishes, protocol)
     if protocol is Protocol.TCPSSL:
         _certificate(look)
         _additional(look)
         _authorities(look)
         _alpn(look)
-    return Said(look.fields, tuple(look.problems), tuple(look.hints), look.held)
+    return look.said()
 
 
-@dataclass
-class _Look:
-    """A listener's fields while the rules go over them."""
-
-    fields: dict[str, Any]
-    there: Mapping[str, Any]
-    observed: Observed
-    problems: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
-    held: bool = False
-
-    def before(self, name: str) -> Any:
-        """What a field is."""
-        return self.there.get(ListenerSpec.model_fields[name].alias or name)
-
-    def effective(self, name: str) -> Any:
-        """What a field would be: as said, else as it is."""
-        return self.fields.get(name, self.before(name))
-
-    def ignore(self, suffix: str, name: str, missing: str) -> None:
-        """Leave a field as it is, and say that its annotation has no effect."""
-        if self.fields.pop(name, None) is not None:
-            self.hints.append(f"Annotation {PREFIX}{suffix} has no effect: it counts with {missing} only")
-
-    def wrong(self, references: Sequence[str], known: Sequence[str]) -> list[str]:
-        """The certificates that can't be taken, each said to be so; those that are there already stay."""
-        bad = []
-        for reference in references:
-            if reference in known:
-                continue
-            certificate = self.observed.certificate(reference)
-            if certificate is None:
-                self.problems.append(no_certificate(reference))
-            elif certificate.expired:
-                self.problems.append(f"can not update cert {reference} because it is expired")
-            else:
-                continue
-            bad.append(reference)
-        return bad
-
-
-def _proxy_protocol(look: _Look, wishes: Wishes, protocol: Protocol) -> None:
+def _proxy_protocol(look: Look, wishes: Wishes, protocol: Protocol) -> None:
     said = {name: wishes.values[suffix] for suffix, name in PPV2_FIELDS.items() if suffix in wishes}
     if not said or protocol is Protocol.UDP:
         return
@@ -92,7 +50,7 @@ def _proxy_protocol(look: _Look, wishes: Wishes, protocol: Protocol) -> None:
         look.ignore(suffix, "proxy_protocol_v2_config", "proxy-protocol: on")
 
 
-def _certificate(look: _Look) -> None:
+def _certificate(look: Look) -> None:
     before = look.before("certificate_ids") or []
     references = look.fields.get("certificate_ids")
     if references is None:
@@ -104,14 +62,14 @@ def _certificate(look: _Look) -> None:
         look.held = not before
 
 
-def _additional(look: _Look) -> None:
+def _additional(look: Look) -> None:
     references = look.fields.get("additional_certificate_ids")
     if references is not None:
         bad = look.wrong(references, look.before("additional_certificate_ids") or [])
         look.fields["additional_certificate_ids"] = [reference for reference in references if reference not in bad]
 
 
-def _authorities(look: _Look) -> None:
+def _authorities(look: Look) -> None:
     """Without its CA certificates a listener would let in everybody, so then it isn't made at all."""
     if look.effective("ca_enabled"):
         references, before = look.fields.get("ca_certificate_ids"), look.before("ca_certificate_ids") or []
@@ -119,16 +77,15 @@ def _authorities(look: _Look) -> None:
             look.problems.append(f"Annotation {PREFIX}cacert: on needs annotation {PREFIX}cacert-id")
         elif not look.wrong(references or [], before):
             return
-        for name in ("ca_enabled", "ca_certificate_ids"):
-            look.fields.pop(name, None)
+        look.drop("ca_enabled", "ca_certificate_ids")
         look.held = look.held or not look.before("ca_enabled")
     else:
         look.ignore("cacert-id", "ca_certificate_ids", "cacert: on")
 
 
-def _alpn(look: _Look) -> None:
+def _alpn(look: Look) -> None:
     if not look.effective("alpn_enabled"):
         look.ignore("alpn-policy", "alpn_policy", "alpn: on")
     elif look.effective("alpn_policy") is None:
         look.problems.append(f"Annotation {PREFIX}alpn: on needs annotation {PREFIX}alpn-policy")
-        look.fields.pop("alpn_enabled", None)
+        look.drop("alpn_enabled")

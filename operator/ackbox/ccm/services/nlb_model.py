@@ -7,7 +7,7 @@ from ackbox.ccm.config import CloudConfig
 from ackbox.ccm.services.annotations import Wishes
 from ackbox.ccm.services.backends import BackendError, Mode, endpoints
 from ackbox.ccm.services.groups import Groups, choice_of, families, protocol_of
-from ackbox.ccm.services.listener_rules import Said
+from ackbox.ccm.services.listener_look import Said
 from ackbox.ccm.services.model import Observed, Wanted, WantedGroup, WantedListener
 from ackbox.ccm.services.names import OwnedName, group_object_name, parse_name
 from ackbox.ccm.services.nlb_groups import group_fields
