@@ -8,9 +8,7 @@ import argparse
 import asyncio
 import base64
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from ackbox.resources import CLOUD_QUOTA, MANAGED_CLUSTER, NODE_POOL, VPC
 from ackbox.resources.base import EMULATED_LABEL
 from ackbox.runtime.home import load
 from ackbox.runtime.supervisor import Supervisor
+from benchmarks.stack import running_home
 
 NAMESPACE = "default"
 DEADLINE = 900.0
@@ -201,15 +200,8 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ackbox-bench-") as folder:
-        home = Path(folder) / "home"
-        environment = os.environ | {"ACKBOX_HOME": str(home)}
-        ackbox = [sys.executable, "-m", "ackbox.cli"]
-        try:
-            subprocess.run([*ackbox, "up"], env=environment, check=True)
-            asyncio.run(compare(home, options.nodes, options.rounds))
-        finally:
-            subprocess.run([*ackbox, "clean"], env=environment, check=True)
+    with running_home() as home:
+        asyncio.run(compare(home, options.nodes, options.rounds))
 
 
 if __name__ == "__main__":

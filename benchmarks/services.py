@@ -6,11 +6,8 @@ client gets from the load balancer's address.
 
 import argparse
 import asyncio
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from ackbox.runtime.home import load
 from ackbox.runtime.supervisor import Supervisor
 from benchmarks.clients import answered, ask
 from benchmarks.nodes import Counter, prepared, short, usage
+from benchmarks.stack import running_home
 from benchmarks.throughput import Throughput, compare
 
 NAMESPACE = "default"
@@ -239,16 +237,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=5.0, help="of load on each listener, each time")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ackbox-bench-") as folder:
-        home = Path(folder) / "home"
-        environment = os.environ | {"ACKBOX_HOME": str(home)}
-        ackbox = [sys.executable, "-m", "ackbox.cli"]
-        try:
-            subprocess.run([*ackbox, "up"], env=environment, check=True)
-            throughput = asyncio.run(compare(home, options.seconds))
-            rounds = asyncio.run(measure(home, sorted(options.services), options.samples))
-        finally:
-            subprocess.run([*ackbox, "clean"], env=environment, check=True)
+    with running_home() as home:
+        throughput = asyncio.run(compare(home, options.seconds))
+        rounds = asyncio.run(measure(home, sorted(options.services), options.samples))
     report(rounds, options.samples, throughput)
 
 
