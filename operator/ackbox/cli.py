@@ -53,6 +53,20 @@ def example(*lines: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return add
 
 
+catalog_folder = click.option(
+    "--catalog",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder whose files replace those of the same name in ackbox's catalog: versions.yaml, quotas.yaml, …",
+)
+
+
+def _use_catalog(folder: Path | None) -> None:
+    from ackbox.catalog.data import CATALOG_VARIABLE
+
+    if folder is not None:
+        os.environ[CATALOG_VARIABLE] = str(folder.absolute())
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ackbox")
 def main() -> None:
@@ -64,10 +78,12 @@ def main() -> None:
 
 @main.command()
 @click.option("--plane-only", is_flag=True, help="Start no process of ackbox itself, to run them by hand.")
-@example("ackbox up", "ACKBOX_HOME=~/second ackbox up", "export KUBECONFIG=$PWD/.ackbox/kubeconfig")
-def up(plane_only: bool) -> None:
+@catalog_folder
+@example("ackbox up", "ACKBOX_HOME=~/second ackbox up", "ackbox up --catalog ./my-catalog")
+def up(plane_only: bool, catalog: Path | None) -> None:
     """Start the management cluster and ackbox. Run again it changes nothing."""
     _require_linux()
+    _use_catalog(catalog)
     from ackbox.runtime.home import home_path, prepare
     from ackbox.runtime.launch import Launch
     from ackbox.runtime.progress import Terminal
@@ -192,9 +208,11 @@ process_kubeconfig = click.option(
 
 @main.command()
 @process_kubeconfig
+@catalog_folder
 @example("ackbox operator")
-def operator(kubeconfig: Path | None) -> None:
+def operator(kubeconfig: Path | None, catalog: Path | None) -> None:
     """Run the cloud side: clusters, node pools, instances, load balancers. `ackbox up` does it."""
+    _use_catalog(catalog)
     from ackbox.cloud.main import run
 
     _serve("operator", run, kubeconfig)
@@ -202,10 +220,12 @@ def operator(kubeconfig: Path | None) -> None:
 
 @main.command()
 @process_kubeconfig
+@catalog_folder
 @click.option("--cluster", metavar="NAMESPACE/NAME", help="Serve this ManagedCluster only.")
 @example("ackbox ccm", "ackbox ccm --cluster team-a/demo")
-def ccm(kubeconfig: Path | None, cluster: str | None) -> None:
+def ccm(kubeconfig: Path | None, catalog: Path | None, cluster: str | None) -> None:
     """Run the cloud controller managers of the workload clusters. `ackbox up` does it."""
+    _use_catalog(catalog)
     from ackbox.ccm.main import run
 
     _serve("ccm", run, kubeconfig, cluster)
@@ -213,9 +233,11 @@ def ccm(kubeconfig: Path | None, cluster: str | None) -> None:
 
 @main.command()
 @process_kubeconfig
+@catalog_folder
 @example("ackbox slb")
-def slb(kubeconfig: Path | None) -> None:
+def slb(kubeconfig: Path | None, catalog: Path | None) -> None:
     """Run the load balancers' control of Envoy, and the responder. `ackbox up` does it."""
+    _use_catalog(catalog)
     from ackbox.dataplane.main import run
 
     _serve("slb", run, kubeconfig)

@@ -8,6 +8,7 @@ from ackbox.cloud.allocation.loopback import LoopbackAddresses
 from ackbox.cloud.allocation.quota import Quotas
 from ackbox.cloud.clusters.controller import Clusters
 from ackbox.cloud.clusters.managed import ControlPlanes
+from ackbox.cloud.clusters.parts import Part
 from ackbox.cloud.instances.controller import Instances, Releases
 from ackbox.cloud.loadbalancers.controller import LoadBalancers
 from ackbox.cloud.network.controller import RouteTables, Vpcs
@@ -49,7 +50,7 @@ def controllers(cloud: Cloud, planes: ControlPlanes) -> list[Controller]:
     return [
         Vpcs(cloud),
         RouteTables(cloud),
-        Clusters(cloud, planes),
+        Clusters(cloud, planes, parts(cloud)),
         NodePools(cloud),
         Instances(cloud),
         Releases(cloud),
@@ -57,3 +58,8 @@ def controllers(cloud: Cloud, planes: ControlPlanes) -> list[Controller]:
         AccessControlLists(cloud),
         CloudQuotas(cloud),
     ]
+
+
+def parts(cloud: Cloud) -> list[Part]:  # noqa: ARG001
+    """What a managed cluster consists of beside its control plane."""
+    return []

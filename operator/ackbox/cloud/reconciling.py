@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from ackbox.cloud.allocation.quota import Quotas
 from ackbox.cloud.world import World
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Client, Object
-from ackbox.kube.conditions import State, patch_status
+from ackbox.kube.conditions import Aspect, State, patch_status
 from ackbox.kube.errors import Conflict, Forbidden, NotFound, Unavailable
 from ackbox.kube.events import EventRecorder
 from ackbox.kube.queue import Retry, WorkQueue
@@ -64,16 +64,24 @@ class Controller(ABC):
         """Look again later, so that what no event told of is mended too."""
         self.queue.add(key, after=random.uniform(period * 2 / 3, period * 4 / 3))
 
-    async def report(self, obj: Object, fields: Object, state: State, warn: bool = False) -> None:
+    async def report(
+        self, obj: Object, fields: Object, state: State, warn: bool = False, aspects: Sequence[Aspect] = ()
+    ) -> None:
         """Bring status and conditions up to date; a Warning tells of a new reason why the object is stalled.
 
-        `warn` asks for the Warning with other states too, such as a quota that is used up.
+        `warn` asks for the Warning with other states too, such as a quota that is used up; `aspects` are further
+        conditions.
         """
-        before = ready_condition(obj)
-        wrote = await patch_status(self.cloud.client, self.kind, obj, fields, state)
+        before = condition(obj, "Ready")
+        if not await patch_status(self.cloud.client, self.kind, obj, fields, state, aspects):
+            return
         other = before.get("reason") != state.reason
-        if wrote and ((state.stalled and (other or before.get("message") != state.message)) or (warn and other)):
+        if (state.stalled and (other or before.get("message") != state.message)) or (warn and other):
             await self.cloud.events.warning(obj, state.reason, state.message)
+        for aspect in aspects:
+            said = condition(obj, aspect.type)
+            if aspect.warn and (said.get("reason"), said.get("message")) != (aspect.reason, aspect.message):
+                await self.cloud.events.warning(obj, aspect.reason, aspect.message)
 
     async def _guarded(self, key: Key) -> None:
         try:
@@ -110,15 +118,15 @@ def paused(obj: Object) -> bool:
     return (obj["metadata"].get("annotations") or {}).get(PAUSED_ANNOTATION) == "true"
 
 
-def ready_condition(obj: Object) -> Object:
-    """The Ready condition; empty when there is none yet."""
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+def condition(obj: Object, kind: str) -> Object:
+    """A condition of an object; empty when there is none such."""
+    every = (obj.get("status") or {}).get("conditions") or []
+    return next((each for each in every if each["type"] == kind), {})
 
 
 def is_ready(obj: Object) -> bool:
     """Whether an object is as its spec says."""
-    return ready_condition(obj).get("status") == "True"
+    return condition(obj, "Ready").get("status") == "True"
 
 
 def spec_changed(old: Object | None, new: Object | None) -> bool:

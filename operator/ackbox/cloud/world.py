@@ -7,7 +7,10 @@ from ackbox.kube.client import Object
 from ackbox.kube.refs import cloud_ids, resolve, resource_cache
 from ackbox.resources import (
     ACCESS_CONTROL_LIST,
+    ACCOUNT,
     CLOUD_QUOTA,
+    CLUSTER_USER,
+    ELASTIC_IP_ADDRESS,
     INSTANCE,
     LISTENER,
     MANAGED_CLUSTER,
@@ -77,6 +80,11 @@ class World:
     vpcs: Cache = field(default_factory=lambda: resource_cache(VPC))
     route_tables: Cache = field(default_factory=lambda: resource_cache(ROUTE_TABLE))
     cloud_quotas: Cache = field(default_factory=lambda: resource_cache(CLOUD_QUOTA))
+    accounts: Cache = field(default_factory=lambda: resource_cache(ACCOUNT))
+    cluster_users: Cache = field(
+        default_factory=lambda: resource_cache(CLUSTER_USER, **{BY_CLUSTER: SpecField("clusterId")})
+    )
+    elastic_ip_addresses: Cache = field(default_factory=lambda: resource_cache(ELASTIC_IP_ADDRESS))
     access_control_lists: Cache = field(default_factory=lambda: resource_cache(ACCESS_CONTROL_LIST))
 
     def caches(self) -> list[Cache]:
@@ -90,6 +98,10 @@ class World:
     def pools_of(self, cluster: Object) -> list[Object]:
         """The node pools of a cluster, named by its name or id."""
         return _referring(self.node_pools, BY_CLUSTER, cluster)
+
+    def users_of(self, cluster: Object) -> list[Object]:
+        """The sub-accounts with access to a cluster."""
+        return _referring(self.cluster_users, BY_CLUSTER, cluster)
 
     def groups_of_cluster(self, cluster: Object) -> list[Object]:
         """The server groups whose backends are a cluster's."""

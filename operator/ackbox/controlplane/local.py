@@ -7,7 +7,7 @@ from pathlib import Path
 from ackbox.controlplane import kwok
 from ackbox.controlplane.spec import ControlPlaneSpec
 from ackbox.kube.client import Client
-from ackbox.kube.connection import parse_kubeconfig
+from ackbox.kube.connection import Connection, parse_kubeconfig
 from ackbox.kube.errors import NotFound, Unavailable
 from ackbox.resources import Kind
 from ackbox.runtime import tools
@@ -27,6 +27,8 @@ SERVICE_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 
 API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
 SCHEDULER, KWOK = "kube-scheduler", "kwok"
+
+BOOTSTRAP = "ackbox:bootstrap"
 
 # After the management plane, before ackbox's own processes.
 PRIORITY = 100
@@ -75,7 +77,7 @@ class LocalControlPlane:
             RuntimeProblem: supervisord doesn't answer.
         """
         server = self._server(spec)
-        user = server.identity("ackbox:bootstrap", "system:masters", file_name="bootstrap")
+        user = server.identity(BOOTSTRAP, "system:masters", file_name="bootstrap")
         if not await server.endpoint(user).healthy("/readyz"):
             return False
         try:
@@ -103,6 +105,11 @@ class LocalControlPlane:
             shutil.rmtree(self._folder(spec))
         for log in self._home.logs.glob(f"{spec.cluster_id}-*"):
             log.unlink()
+
+    def own_connection(self, spec: ControlPlaneSpec) -> Connection:
+        """How ackbox itself calls the cluster's API server: as one who may do everything."""
+        server = self._server(spec)
+        return parse_kubeconfig(server.kubeconfig(server.identity(BOOTSTRAP, "system:masters", file_name="bootstrap")))
 
     def admin_kubeconfig(self, spec: ControlPlaneSpec) -> str:
         """Text of the kubeconfig for the cluster's administrator, the same on every call until it is renewed."""

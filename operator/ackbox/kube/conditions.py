@@ -1,5 +1,6 @@
 """Conditions by kstatus' rules, and status patches that are sent only when something differs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,22 @@ class State:
     message: str = ""
     reconciling: bool = False
     stalled: bool = False
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """A condition beside kstatus' own, such as `VersionExpired`.
+
+    Attributes:
+        status: `True`, `False` or `Unknown`; None takes the condition away.
+        warn: tell of it with a Warning whenever its reason or message is new.
+    """
+
+    type: str
+    status: str | None
+    reason: str = ""
+    message: str = ""
+    warn: bool = False
 
 
 def ready(reason: str = "Ready", message: str = "") -> State:
@@ -39,29 +56,33 @@ def timestamp(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def conditions(obj: Object, state: State, now: datetime | None = None) -> list[dict[str, Any]]:
+def conditions(
+    obj: Object, state: State, now: datetime | None = None, aspects: Sequence[Aspect] = ()
+) -> list[dict[str, Any]]:
     """The conditions of an object in a state; a transition time changes only with the status."""
-    wanted = [("Ready", state.ready)]
+    wanted = [Aspect("Ready", state.ready, state.reason, state.message)]
     if state.reconciling:
-        wanted.append(("Reconciling", "True"))
+        wanted.append(Aspect("Reconciling", "True", state.reason, state.message))
     if state.stalled:
-        wanted.append(("Stalled", "True"))
+        wanted.append(Aspect("Stalled", "True", state.reason, state.message))
     before = {condition["type"]: condition for condition in (obj.get("status") or {}).get("conditions") or []}
-    kept = [condition for kind, condition in before.items() if kind not in ("Ready", "Reconciling", "Stalled")]
+    spoken_of = {"Ready", "Reconciling", "Stalled", *(aspect.type for aspect in aspects)}
+    kept = [condition for kind, condition in before.items() if kind not in spoken_of]
     return kept + [
         {
-            "type": kind,
-            "status": status,
-            "reason": state.reason,
-            "message": state.message,
+            "type": each.type,
+            "status": each.status,
+            "reason": each.reason,
+            "message": each.message,
             "lastTransitionTime": (
-                before[kind]["lastTransitionTime"]
-                if kind in before and before[kind]["status"] == status
+                before[each.type]["lastTransitionTime"]
+                if each.type in before and before[each.type]["status"] == each.status
                 else timestamp(now)
             ),
             "observedGeneration": obj["metadata"].get("generation", 0),
         }
-        for kind, status in wanted
+        for each in (*aspects, *wanted)
+        if each.status is not None
     ]
 
 
@@ -83,13 +104,18 @@ def merge_difference(old: Any, new: dict[str, Any]) -> dict[str, Any]:
 
 
 async def patch_status(
-    client: Client, kind: Kind, obj: Object, fields: dict[str, Any], state: State | None = None
+    client: Client,
+    kind: Kind,
+    obj: Object,
+    fields: dict[str, Any],
+    state: State | None = None,
+    aspects: Sequence[Aspect] = (),
 ) -> bool:
     """Bring `status` to `fields` and, with a state, its conditions; True when something had to be written."""
     wanted = dict(fields)
     if state is not None:
         wanted["observedGeneration"] = obj["metadata"].get("generation", 0)
-        wanted["conditions"] = conditions(obj, state)
+        wanted["conditions"] = conditions(obj, state, aspects=aspects)
     difference = merge_difference(obj.get("status"), wanted)
     if not difference:
         return False

@@ -56,6 +56,26 @@ class NodeConfig(Model):
     taints: Annotated[list[Taint], keyed("key", "effect", max_length=64)] = []
     unschedulable: bool = False
     max_pods: int = 256
+    kubelet_version: Annotated[str, Field(max_length=40)] | None = None
+    """As ACK spells it, such as `1.36.3-aliyun.1`; the cluster's when it is left out."""
+
+
+class InstanceRole(StrEnum):
+    """What the machine is in its cluster."""
+
+    MASTER = "Master"
+    WORKER = "Worker"
+
+
+class OperatingSystem(Model):
+    """What was done to the machine's operating system by hand; nothing, unless somebody says so here."""
+
+    sysctls: Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(max_length=32)] = {}
+    """Kernel parameters that were changed, such as `net.ipv4.ip_forward: "0"`."""
+    packages: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32)] = []
+    """Software that was installed, such as `firewalld`."""
+    changed_files: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=32)] = []
+    """Files and folders that were changed, moved or deleted, such as `/etc/kubernetes`."""
 
 
 class InstanceSpec(Model):
@@ -72,7 +92,14 @@ class InstanceSpec(Model):
     nodepool_id: str | None = None
     """Cloud id of the NodePool."""
     vpc_attributes: VpcAttributes
+    instance_role: InstanceRole = InstanceRole.WORKER
+    security_group_ids: Annotated[list[str], Field(max_length=16)] = []
+    image_id: Annotated[str, Field(max_length=64)] | None = None
+    """Another image means that the system disk was replaced."""
+    operating_system: OperatingSystem = OperatingSystem()
     instance_charge_type: str = "PostPaid"
+    expired_time: Annotated[str, Field(max_length=40)] | None = None
+    """When a subscription ends: RFC 3339."""
     spot_strategy: str = "NoSpot"
     boot_delay_seconds: int = 0
     node: NodeConfig = NodeConfig()

@@ -32,7 +32,10 @@ class ClusterPhase(StrEnum):
     INITIAL = "initial"
     RUNNING = "running"
     UPDATING = "updating"
+    UPGRADING = "upgrading"
+    MIGRATING = "migrating"
     SCALING = "scaling"
+    UNAVAILABLE = "unavailable"
     WAITING = "waiting"
     DISCONNECTED = "disconnected"
     FAILED = "failed"
@@ -70,12 +73,70 @@ class ExternalCluster(Model):
     service_selector: ServiceSelector | None = None
 
 
+class MaintenanceWindow(Model):
+    """When ACK may work on a cluster by itself."""
+
+    enable: bool = False
+    maintenance_time: Annotated[str, Field(max_length=40)] | None = None
+    """When a window begins: RFC 3339, such as `2026-11-19T03:00:00+08:00`; of a recurring one the first."""
+    duration: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|2[0-4])h$")] = "3h"
+    weekly_period: Annotated[str, Field(max_length=80)] = "Thursday"
+    """Days of the week, with commas between them."""
+    recurrence: Annotated[str, Field(max_length=200)] | None = None
+    """RFC 5545, such as `FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,TU`; it goes before weeklyPeriod."""
+
+
+class ClusterAutoUpgrade(Model):
+    """Upgrades that ACK makes by itself, in the maintenance window."""
+
+    enabled: bool = False
+    channel: Literal["patch", "stable", "rapid"] = "stable"
+
+
+class OperationPolicy(Model):
+    """What ACK does by itself."""
+
+    cluster_auto_upgrade: ClusterAutoUpgrade = ClusterAutoUpgrade()
+
+
+class AuditLogConfig(Model):
+    """Whether the API server writes an audit log."""
+
+    enabled: bool = False
+    sls_project_name: Annotated[str, Field(max_length=63)] | None = None
+
+
+class DeleteOption(Model):
+    """What happens to a kind of resource when the cluster is deleted."""
+
+    resource_type: Literal["SLB", "ALB", "SLS_Data", "SLS_ControlPlane", "PrivateZone"]
+    delete_mode: Literal["delete", "retain"]
+
+
+class ControlPlaneConfig(Model):
+    """The masters of a dedicated cluster."""
+
+    size: Literal[3, 5] = 3
+    instance_types: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=10)] = []
+    system_disk_category: str | None = None
+    system_disk_size: Annotated[int, Field(ge=40, le=500)] = 120
+
+
+class ClusterEmulation(Model):
+    """How a control plane is emulated; the cloud has no such fields."""
+
+    footprint: Literal["single", "ha"] = "single"
+    """`single`: one API server on a shared etcd; `ha`: what ACK runs, two API servers and three etcd members."""
+
+
 class ManagedClusterSpec(Model):
     """What the user wants."""
 
-    cluster_type: Literal["ManagedKubernetes", "ExternalKubernetes"] = "ManagedKubernetes"
-    profile: Literal["Default"] = "Default"
-    cluster_spec: Literal["ack.standard", "ack.pro.small"] = "ack.standard"
+    cluster_type: Literal["Kubernetes", "ManagedKubernetes", "ExternalKubernetes"] = "ManagedKubernetes"
+    profile: Literal["Default", "Edge", "Serverless"] = "Default"
+    cluster_spec: Literal["ack.standard", "ack.pro.small", "ack.pro.xlarge", "ack.pro.2xlarge", "ack.pro.4xlarge"] = (
+        "ack.standard"
+    )
     region_id: str
     kubernetes_version: str | None = None
     vpc_id: Annotated[str, Field(min_length=1)] | None = None
@@ -84,29 +145,110 @@ class ManagedClusterSpec(Model):
     container_cidr: Annotated[str, Field(max_length=43)] | None = None
     service_cidr: Annotated[str, Field(max_length=43)] = "172.19.0.0/20"
     node_cidr_mask: Annotated[int, Field(ge=24, le=28)] = 26
+    ip_stack: Literal["ipv4", "dual"] = "ipv4"
     proxy_mode: Literal["ipvs", "iptables", "nftables"] = "ipvs"
-    cluster_domain: str = "cluster.local"
+    cluster_domain: Annotated[str, Field(max_length=253)] = "cluster.local"
+    security_group_id: str | None = None
+    is_enterprise_security_group: bool = False
+    snat_entry: bool = False
+    endpoint_public_access: bool = False
+    extra_sans: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=20)] = []
+    api_audiences: Annotated[str, Field(max_length=512)] | None = None
+    service_account_issuer: Annotated[str, Field(max_length=512)] | None = None
+    encryption_provider_key: Annotated[str, Field(max_length=128)] | None = None
+    """Id of a KMS key: Secrets are encrypted at rest. Pro editions only."""
+    audit_log_config: AuditLogConfig = AuditLogConfig()
+    controlplane_log_components: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=10)] = []
+    controlplane_log_project: Annotated[str, Field(max_length=63)] | None = None
+    controlplane_log_ttl: Annotated[int, Field(ge=1, le=3650)] = 30
+    maintenance_window: MaintenanceWindow = MaintenanceWindow()
+    operation_policy: OperationPolicy = OperationPolicy()
     deletion_protection: bool = False
-    timezone: str | None = None
+    delete_options: Annotated[list[DeleteOption], keyed("resourceType", max_length=5)] = []
+    timezone: Annotated[str, Field(max_length=64)] | None = None
+    """IANA name; the controllers of the control plane, CronJobs with them, go by it."""
     resource_group_id: str | None = None
+    control_plane_config: ControlPlaneConfig | None = None
     addons: Annotated[list[Addon], keyed("name", max_length=64)] = []
     tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
     external_cluster: ExternalCluster | None = None
+    emulation: ClusterEmulation = ClusterEmulation()
 
     @property
     def network_plugin(self) -> str:
         """The network plug-in among the addons; Flannel is ACK's default."""
         return next((addon.name for addon in self.addons if addon.name in NETWORK_PLUGINS), "flannel")
 
+    @property
+    def pro(self) -> bool:
+        """Whether it is a Pro edition."""
+        return self.cluster_spec.startswith("ack.pro")
+
+
+class ControlPlaneMember(Model):
+    """An API server and what runs beside it."""
+
+    name: str
+    address: str
+    """Where ackbox dials it."""
+    version: str
+    """Kubernetes version of its API server, as ACK spells it."""
+    instance_id: str | None = None
+    """The master that it runs on, in a dedicated cluster."""
+
+
+class AddonStatus(Model):
+    """An installed addon."""
+
+    name: str
+    version: str
+    state: str
+    """ACK's own word: active, updating, upgrading, deleting; `failed` with a message when it doesn't come up."""
+    running: bool | None = None
+    """Whether named behaviour proves that it works; null for addons of which ackbox plays the state only."""
+    message: str | None = None
+
+
+class UpgradeFinding(Model):
+    """Something that a pre-check found."""
+
+    code: str
+    message: str
+
+
+class UpgradeStatus(Model):
+    """The upgrade under way, or the last one."""
+
+    next_version: str
+    status: str
+    """ACK's own word: running, success, fail."""
+    upgrade_step: str
+    """ACK's own word: prechecking, upgrading, success, or not_start when the pre-check blocks it."""
+    findings: Annotated[list[UpgradeFinding], Field(max_length=100)] = []
+
 
 class ManagedClusterStatus(Status):
     """What ackbox made of it."""
 
     cluster_id: str | None = None
+    edition: str | None = None
     current_version: str | None = None
     endpoint: str | None = None
+    """The API server through its load balancer, for users."""
+    public_endpoint: str | None = None
+    """Its public address in the cloud; nothing answers there on this machine."""
+    internal_endpoint: str | None = None
+    """Where ackbox's own processes dial the API server."""
+    kubelet_address: str | None = None
+    """Where the emulated nodes' kubelet port is served."""
+    load_balancer_id: str | None = None
+    """The API server's load balancer."""
+    security_group_id: str | None = None
     vpc_id: str | None = None
     size: int | None = None
+    control_plane: Annotated[list[ControlPlaneMember], keyed("name", max_length=16)] = []
+    addons: Annotated[list[AddonStatus], keyed("name", max_length=64)] = []
+    upgrade: UpgradeStatus | None = None
 
 
 def _terway(this: str) -> str:

@@ -1,10 +1,12 @@
 """`ackbox up` and `ackbox down`: brings a home up in order, or leaves nothing behind."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ackbox.catalog.policies import admission_policies
 from ackbox.kube.client import Client
 from ackbox.kube.connection import parse_kubeconfig
 from ackbox.resources import MANAGED_CLUSTER
@@ -30,6 +32,7 @@ from ackbox.runtime.progress import Progress
 from ackbox.runtime.supervisor import Supervisor
 
 SYSTEM_NAMESPACE = "ackbox-system"
+POLICIES = "admission-policies.yaml"
 START_SECONDS = 120.0
 LAST_LINES = 15
 
@@ -106,8 +109,11 @@ class Launch:
         connection = parse_kubeconfig(plane.api_server.kubeconfig(plane.bootstrap_user))
         with self.progress.step("installing the custom resources"):
             async with Client(connection) as client:
-                files = [*sorted(definitions().glob("*.yaml")), RBAC]
-                await apply(client, [_namespace(), admin_binding(), *documents(files)])
+                # The policies hold values of the catalog, which may be another one than that of the files.
+                kinds = sorted(path for path in definitions().glob("*.yaml") if path.name != POLICIES)
+                policies = await asyncio.to_thread(admission_policies)
+                objects = documents([*kinds, RBAC])
+                await apply(client, [_namespace(), admin_binding(), *objects, *policies])
 
     async def _wait_for_rights(self, plane: ManagementPlane) -> None:
         """The API server grants a role some time after it is stored; a process that comes too early ends."""

@@ -1,10 +1,12 @@
 """The programs of the management plane: its cluster, the etcd of the workload clusters, Envoy and ackbox's own."""
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ackbox.catalog.data import CATALOG_VARIABLE
 from ackbox.runtime import envoy, tools
 from ackbox.runtime.binaries import locate
 from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, new_private_key
@@ -152,8 +154,12 @@ class ManagementPlane:
 
     def _process(self, name: str) -> Program:
         config = self.home.process_kubeconfig(name)
-        command = (sys.executable, "-m", "ackbox.cli", name, "--kubeconfig", str(config))
-        return Program(name, command, files=(config,))
+        command = [sys.executable, "-m", "ackbox.cli", name, "--kubeconfig", str(config)]
+        files = [config]
+        if catalog := os.environ.get(CATALOG_VARIABLE):
+            command += ["--catalog", catalog]
+            files += sorted(path for path in Path(catalog).iterdir() if path.is_file())
+        return Program(name, tuple(command), tuple(files))
 
     def _controller_manager(self, binary: Path) -> Program:
         config = self.home.pki / "controller-manager.kubeconfig"

@@ -72,7 +72,9 @@ def kubernetes(minor: str) -> Tool:
     if minor not in KUBERNETES_PATCHES:
         raise BinaryMissing(f"Kubernetes {minor} is not among {', '.join(KUBERNETES_PATCHES)}")
     version = f"v{minor}.{KUBERNETES_PATCHES[minor]}"
-    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+    programs: tuple[str, ...] = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    if minor == MANAGEMENT_MINOR:
+        programs += ("kubectl",)
     folder = f"{{kubernetes}}/{version}/bin/linux/{architecture()}"
     major, _, rest = minor.partition(".")
     variables = {"gitVersion": version, "gitMajor": major, "gitMinor": rest}
@@ -116,7 +118,7 @@ def kwok() -> Tool:
     )
 
 
-KUBERNETES_PATCHES = {"1.36": 3}
+KUBERNETES_PATCHES = {"1.36": 3, "1.35": 4, "1.34": 4}
 """Supported minors and the patch that ackbox runs."""
 
 MANAGEMENT_MINOR = "1.36"

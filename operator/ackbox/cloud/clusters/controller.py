@@ -1,6 +1,7 @@
 """Takes clusters through their states."""
 
 import asyncio
+from collections.abc import Sequence
 
 from ackbox.catalog.quotas import QuotaName
 from ackbox.cloud.allocation import ids
@@ -9,6 +10,7 @@ from ackbox.cloud.allocation.quota import Seats, refusal
 from ackbox.cloud.clusters import registered
 from ackbox.cloud.clusters.deletion import remove_contents
 from ackbox.cloud.clusters.managed import ControlPlanes, ManagedClusters
+from ackbox.cloud.clusters.parts import Part, together
 from ackbox.cloud.clusters.plan import problem, running_phase
 from ackbox.cloud.reconciling import (
     Cloud,
@@ -48,10 +50,11 @@ EXTERNAL = "ExternalKubernetes"
 class Clusters(Controller):
     """Reconciles ManagedClusters."""
 
-    def __init__(self, cloud: Cloud, planes: ControlPlanes) -> None:
+    def __init__(self, cloud: Cloud, planes: ControlPlanes, parts: Sequence[Part] = ()) -> None:
         super().__init__(cloud, MANAGED_CLUSTER, "clusters", workers=8)
         self._seats = Seats()
         self._managed = ManagedClusters(cloud, planes)
+        self._parts = parts
         self._checked: dict[str, float] = {}
         self._polls: dict[str, int] = {}
         world = cloud.world
@@ -133,10 +136,15 @@ class Clusters(Controller):
             return
         self._polls.pop(cluster.metadata.uid, None)
         pools = [(pool.get("status") or {}).get("phase") for pool in self.cloud.world.pools_of(obj)]
-        phase = running_phase(pools).value
-        done = {**fields, "phase": phase, "endpoint": result.endpoint, "currentVersion": result.version}
-        await self.report(obj, done, ready("Running"))
+        done = {**fields, "endpoint": result.endpoint, "currentVersion": result.version}
+        async with self._managed.client(result.spec) as workload:
+            parts = together([await part.ensure(obj, cluster, workload) for part in self._parts])
+        phase = parts.phase or running_phase(pools).value
+        state = parts.state or ready("Running")
+        await self.report(obj, {**done, **parts.fields, "phase": phase}, state, aspects=parts.aspects)
         self.resync(cluster.key, CHECK_PERIOD)
+        if parts.again is not None:
+            self.queue.add(cluster.key, after=parts.again)
 
     def _due(self, cluster: ManagedCluster) -> bool:
         """Whether the control plane's processes are to be looked at now."""
@@ -176,6 +184,8 @@ class Clusters(Controller):
         self._checked.pop(cluster.metadata.uid, None)
         self._polls.pop(cluster.metadata.uid, None)
         self._seats.leave(cluster.metadata.namespace, cluster.metadata.uid)
+        for part in self._parts:
+            part.forget(cluster.metadata.uid)
         latest = self.cloud.world.clusters.get(*cluster.key)
         if latest is not None:
             await remove_finalizers(self.cloud.client, MANAGED_CLUSTER, latest, RESOURCE_FINALIZER)

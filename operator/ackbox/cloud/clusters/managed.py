@@ -10,7 +10,8 @@ from ackbox.cloud.allocation.loopback import AddressUse
 from ackbox.cloud.clusters.secrets import ClusterKeys, ensure_keys, ensure_kubeconfig
 from ackbox.cloud.reconciling import Cloud
 from ackbox.controlplane.spec import ControlPlaneSpec
-from ackbox.kube.client import Object
+from ackbox.kube.client import Client, Object
+from ackbox.kube.connection import Connection
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
 
 API_SERVER_PORT = 6443
@@ -31,6 +32,9 @@ class ControlPlanes(Protocol):
     def admin_kubeconfig(self, spec: ControlPlaneSpec) -> str:
         """Text of the administrator's kubeconfig."""
 
+    def own_connection(self, spec: ControlPlaneSpec) -> Connection:
+        """How ackbox itself calls the API server."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -39,6 +43,7 @@ class Result:
     ready: bool
     endpoint: str
     version: str
+    spec: ControlPlaneSpec
 
 
 class ManagedClusters:
@@ -61,15 +66,19 @@ class ManagedClusters:
         uid = cluster.metadata.uid
         if not thorough and uid in self._started:
             spec = self._started[uid]
-            return Result(True, _endpoint(spec.address), version.name)
+            return Result(True, _endpoint(spec.address), version.name, spec)
         spec = await self._spec(obj, cluster, cluster_id, version.minor)
         await self._planes.ensure(spec)
         if not await self._planes.ready(spec):
             self._started.pop(uid, None)
-            return Result(False, _endpoint(spec.address), version.name)
+            return Result(False, _endpoint(spec.address), version.name, spec)
         await ensure_kubeconfig(self._cloud.client, obj, self._planes.admin_kubeconfig(spec))
         self._started[uid] = spec
-        return Result(True, _endpoint(spec.address), version.name)
+        return Result(True, _endpoint(spec.address), version.name, spec)
+
+    def client(self, spec: ControlPlaneSpec) -> Client:
+        """Calls the API server of a control plane that works, as one who may do everything; to be opened."""
+        return Client(self._planes.own_connection(spec))
 
     async def remove(self, cluster: ManagedCluster, cluster_id: str) -> None:
         """Stop the control plane and free its address; harmless when there is none."""

@@ -19,10 +19,10 @@ from ackbox.cloud.reconciling import (
     Cloud,
     Controller,
     add_finalizer,
+    condition,
     delete_all,
     deleting,
     paused,
-    ready_condition,
     remove_finalizers,
     spec_changed,
 )
@@ -189,7 +189,7 @@ class LoadBalancers(Controller):
 
     def _add_waiting(self, namespace: str) -> None:
         for obj in self.cloud.world.load_balancers.all(namespace):
-            if ready_condition(obj).get("reason") != SETTLED:
+            if condition(obj, "Ready").get("reason") != SETTLED:
                 self.queue.add(_key(obj), after=GATHER)
 
 
