@@ -29,7 +29,7 @@ clean: ## Stop everything and remove all state and .venv
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 test: setup ## Run every test; PYTEST_ARGS are handed on
-	@pytest $(PYTEST_ARGS)
+	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, import order and generated files
 	@ruff check .
