@@ -29,6 +29,7 @@ clean: ## Stop everything and remove all state and .venv
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 test: setup ## Run every test; PYTEST_ARGS are handed on
+	@ackbox fetch
 	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, import order and generated files

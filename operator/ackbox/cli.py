@@ -94,6 +94,22 @@ def up(plane_only: bool, catalog: Path | None) -> None:
 
 
 @main.command()
+@click.argument("minors", nargs=-1, metavar="[MINOR]...")
+@example("ackbox fetch", "ackbox fetch 1.35 1.36")
+def fetch(minors: tuple[str, ...]) -> None:
+    """Get the programs of Kubernetes minor versions now, all of them unless some are named, so that none is waited for later."""
+    _require_linux()
+    from ackbox.runtime import tools
+    from ackbox.runtime.management import fetch_binaries
+    from ackbox.runtime.progress import Terminal
+
+    unknown = [minor for minor in minors if minor not in tools.KUBERNETES_PATCHES]
+    if unknown:
+        raise Refusal(f"no such minor version: {', '.join(unknown)}; allowed: {', '.join(tools.KUBERNETES_PATCHES)}")
+    _run(fetch_binaries(minors or tuple(tools.KUBERNETES_PATCHES), Terminal()))
+
+
+@main.command()
 @example("ackbox down", "ackbox down && ackbox up")
 def down() -> None:
     """Stop everything. All state is kept; addresses and ports stay the same at the next start."""

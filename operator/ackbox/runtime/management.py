@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +80,17 @@ async def find_binaries(progress: Progress) -> Binaries:
         tools.envoy(),
         kubernetes["kubectl"],
     )
+
+
+async def fetch_binaries(minors: Iterable[str], progress: Progress) -> None:
+    """Get what any home runs, and the programs of these Kubernetes minors for workload clusters.
+
+    Raises:
+        BinaryMissing: something can't be had.
+    """
+    await find_binaries(progress)
+    for minor in minors:
+        await locate(tools.kubernetes(minor), progress)
 
 
 class ManagementPlane:
