@@ -5,7 +5,7 @@ import pytest
 from e2e import objects
 from e2e.conftest import SHARED, Workload
 from e2e.stack import eventually
-from e2e.test_crash import for_every_write
+from e2e.test_crash import crashing
 from e2e.test_ingress import CONFIGS, ingress, path, reachable, served_by, tls_secret
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(1500)]
@@ -51,4 +51,4 @@ def test_the_life_of_an_ingress_survives_a_crash_after_every_write(stack, worklo
         eventually(lambda: not any(parts(workload).values()), "nothing left")
         assert not api.items(CONFIGS)
 
-    assert for_every_write(stack, "ccm", life) > 8
+    assert crashing(stack, "ccm", life) > 8

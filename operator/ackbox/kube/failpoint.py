@@ -1,30 +1,23 @@
-"""Crash tests: the process ends itself with SIGKILL right after its k-th successful write.
+"""Crash tests: the process ends itself with SIGKILL right after a successful write.
 
-Armed by a file `<home>/failpoints/<process>` that holds k. The file goes when it is read, so a restart lives.
+Armed by a file `<home>/failpoints/<process>`: while it is there, every run of the process ends after its first write.
 """
 
 import os
 import signal
 from pathlib import Path
 
-_remaining = 0
+_armed: Path | None = None
 
 
 def arm(home: Path, process: str) -> None:
-    """Read and remove the failpoint of a process; without one nothing happens."""
-    global _remaining
+    """Look for the failpoint of a process; without one nothing happens."""
+    global _armed
     path = home / "failpoints" / process
-    try:
-        _remaining = int(path.read_text())
-        path.unlink()
-    except FileNotFoundError:
-        _remaining = 0
+    _armed = path if path.exists() else None
 
 
 def written() -> None:
-    """Count a successful write."""
-    global _remaining
-    if _remaining:
-        _remaining -= 1
-        if _remaining == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    """End the process, if its failpoint still is there."""
+    if _armed is not None and _armed.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
