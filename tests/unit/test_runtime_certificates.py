@@ -13,7 +13,17 @@ from cryptography.x509.oid import NameOID
 
 from ackbox.kube.connection import parse_kubeconfig
 from ackbox.runtime import certificates
-from ackbox.runtime.certificates import Authority, KeyPair, Request, Usage, fits, issue, kubeconfig, new_authority
+from ackbox.runtime.certificates import (
+    Authority,
+    KeyPair,
+    Request,
+    Usage,
+    fits,
+    issue,
+    kubeconfig,
+    kubeconfig_of_files,
+    new_authority,
+)
 
 SERVER = Request("server", Usage.SERVER, hosts=("127.42.0.1", "kubernetes.default"))
 CLIENT = Request("admin", Usage.CLIENT, organizations=("ackbox:cluster-admins",))
@@ -102,6 +112,38 @@ def test_what_no_longer_fits_is_issued_anew(tmp_path: Path, monkeypatch: pytest.
     assert not fits(KeyPair("half a fi", pair.key), authority, SERVER)
     monkeypatch.setattr(certificates, "LEAF_VALIDITY", certificates.RENEW_BEFORE - datetime.timedelta(days=1))
     assert not fits(issue(authority, SERVER), authority, SERVER)
+
+
+def test_a_certificate_is_renewed_before_it_ends_and_not_earlier(tmp_path: Path) -> None:
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    def at(days: int) -> KeyPair:
+        return Authority(tmp_path / "pki", clock=lambda: now + datetime.timedelta(days=days)).obtain("s", SERVER).read()
+
+    first = at(0)
+    assert at(669) == first
+    second = at(671)
+    assert second != first
+    ends = x509.load_pem_x509_certificate(second.certificate.encode()).not_valid_after_utc
+    assert ends == now + datetime.timedelta(days=671 + 730)
+
+
+def test_a_certificate_ends_when_it_is_told_to() -> None:
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    until = now + datetime.timedelta(minutes=15)
+    pair = issue(new_authority("test", now), CLIENT, now, until)
+    certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
+    assert certificate.not_valid_after_utc == until
+    assert certificate.not_valid_before_utc < now
+
+
+def test_a_programs_kubeconfig_names_files_which_it_reads_again(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    client = authority.obtain("client", CLIENT)
+    document = yaml.safe_load(kubeconfig_of_files("https://127.42.0.1:6443", authority.certificate, client))
+    assert document["clusters"][0]["cluster"]["certificate-authority"] == str(authority.certificate)
+    user = document["users"][0]["user"]
+    assert user == {"client-certificate": str(client.certificate), "client-key": str(client.key)}
 
 
 def test_a_kubeconfig_is_whole() -> None:

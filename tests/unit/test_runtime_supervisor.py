@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def sleeper(name: str, *arguments: str, files: tuple[Path, ...] = ()) -> Program
 
 def arguments_of(process: int) -> list[str]:
     return Path(f"/proc/{process}/cmdline").read_text().split("\0")[:-1]
+
+
+def variables_of(process: int) -> list[str]:
+    return Path(f"/proc/{process}/environ").read_text().split("\0")
 
 
 def mode(path: Path) -> int:
@@ -83,6 +88,34 @@ async def test_ensure_touches_only_what_has_changed(home: Home) -> None:
     await supervisor.ensure(single(sleeper("changed", files=(config,)), 1))
     assert await pid(supervisor, "changed") != changed
     assert await pid(supervisor, "kept") == kept
+
+
+async def test_several_groups_are_given_at_once_and_found_by_prefix(home: Home) -> None:
+    supervisor = Supervisor(home)
+    await supervisor.start()
+    config = home.path / "config"
+    config.write_text("first")
+    first, second = single(sleeper("c1-a", files=(config,)), 1), single(sleeper("c1-b"), 1)
+    assert not supervisor.changed(first)
+    await supervisor.ensure(first, second, single(sleeper("c2-a"), 1))
+    assert await supervisor.groups("c1") == {"c1-a", "c1-b"}
+    config.write_text("second")
+    assert (supervisor.changed(first), supervisor.changed(second)) == (True, False)
+    kept = await pid(supervisor, "c1-a")
+    await supervisor.ensure(second)
+    assert await pid(supervisor, "c1-a") == kept
+    await supervisor.remove("c1-b")
+    assert await supervisor.groups("c1") == {"c1-a"}
+
+
+async def test_a_program_gets_its_environment(home: Home) -> None:
+    supervisor = Supervisor(home)
+    await supervisor.start()
+    zone = {"TZ": "Asia/Shanghai", "ODD": "100% 'of it', and more"}
+    await supervisor.ensure(single(replace(sleeper("one"), environment=zone), 1))
+    found = variables_of(await pid(supervisor, "one"))
+    assert {"TZ=Asia/Shanghai", "ODD=100% 'of it', and more"} <= set(found)
+    assert supervisor.changed(single(sleeper("one"), 1))
 
 
 async def test_a_removed_group_does_not_come_back(home: Home) -> None:

@@ -10,7 +10,6 @@ import yaml
 from ackbox.controlplane import kwok_start
 from ackbox.controlplane.spec import ControlPlaneSpec
 from ackbox.runtime.certificates import KeyFiles
-from ackbox.runtime.kubernetes import ApiServer
 
 KUBELET_PORT = 10247
 EMULATED_LABEL = "ackbox.dev/emulated"
@@ -40,7 +39,7 @@ def configuration(spec: ControlPlaneSpec, server: KeyFiles, log: Path) -> str:
     options = {
         "manageNodesWithLabelSelector": f"{EMULATED_LABEL}=true",
         "cidr": spec.pod_cidr,
-        "serverAddress": f"{spec.address}:{KUBELET_PORT}",
+        "serverAddress": f"{spec.kubelet_address}:{KUBELET_PORT}",
         "nodePort": KUBELET_PORT,
         "tlsCertFile": str(server.certificate),
         "tlsPrivateKeyFile": str(server.key),
@@ -71,8 +70,8 @@ def configuration(spec: ControlPlaneSpec, server: KeyFiles, log: Path) -> str:
     return f"{head}---\n{stages}"
 
 
-def command(binary: Path, config: Path, kubeconfig: Path, server: ApiServer, user: KeyFiles) -> tuple[str, ...]:
-    """KWOK's command line, behind the program that waits for its API server."""
+def command(binary: Path, config: Path, kubeconfig: Path, url: str, authority: Path, user: KeyFiles) -> tuple[str, ...]:
+    """KWOK's command line, behind the program that waits for the API server at `url`."""
     start = (sys.executable, "-I", "-S", str(Path(kwok_start.__file__)))
-    where = (server.url, str(server.authority.certificate), str(user.certificate), str(user.key))
+    where = (url, str(authority), str(user.certificate), str(user.key))
     return (*start, *where, "--", str(binary), f"--config={config}", f"--kubeconfig={kubeconfig}")

@@ -1,85 +1,89 @@
-"""Runs control planes as supervised processes on this machine, all in one etcd with a prefix each."""
+"""Runs control planes as supervised processes on this machine."""
 
+import asyncio
 import base64
 import shutil
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from ackbox.controlplane import kwok
-from ackbox.controlplane.spec import ControlPlaneSpec
+from ackbox.controlplane.fetching import Fetching
+from ackbox.controlplane.layout import Groups, Layout, Programs, identity, prefix
+from ackbox.controlplane.spec import ControlPlaneSpec, Member
 from ackbox.kube.client import Client
 from ackbox.kube.connection import Connection, parse_kubeconfig
 from ackbox.kube.errors import NotFound, Unavailable
 from ackbox.resources import Kind
 from ackbox.runtime import tools
-from ackbox.runtime.binaries import locate
-from ackbox.runtime.certificates import Authority, KeyPair, Request, Usage
-from ackbox.runtime.files import private_folder, write_private
+from ackbox.runtime.certificates import Clock, utc_now
 from ackbox.runtime.home import Home
-from ackbox.runtime.kubernetes import ADMIN_GROUP, API_SERVER_STOP_SECONDS, ApiServer, controller_manager, scheduler
-from ackbox.runtime.management import ManagementPlane
+from ackbox.runtime.kubernetes import ADMIN_GROUP
+from ackbox.runtime.management import ETCD_MEMBER, ManagementPlane
 from ackbox.runtime.manifests import apply, documents
 from ackbox.runtime.probe import Endpoint
-from ackbox.runtime.programs import Group, Program
-from ackbox.runtime.progress import Silent
+from ackbox.runtime.programs import Group
 from ackbox.runtime.supervisor import Supervisor
 
 SERVICE_ACCOUNT = Kind("", "v1", "serviceaccounts", "ServiceAccount")
-
-API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
-SCHEDULER, KWOK = "kube-scheduler", "kwok"
-
-BOOTSTRAP = "ackbox:bootstrap"
-
-# After the management plane, before ackbox's own processes.
-PRIORITY = 100
 RBAC = Path(__file__).with_name("rbac.yaml")
-
-# Controllers with nothing to do here: no cloud provider inside, no pod ranges of their own, no bootstrap tokens.
-CONTROLLERS = (
-    "*",
-    "-ttl-controller",
-    "-node-ipam-controller",
-    "-node-route-controller",
-    "-service-lb-controller",
-    "-cloud-node-lifecycle-controller",
-    "-bootstrap-signer-controller",
-    "-token-cleaner-controller",
-    "-legacy-serviceaccount-token-cleaner-controller",
-    "-storageversion-garbage-collector-controller",
-    "-storage-version-migrator-controller",
-)
 
 
 class LocalControlPlane:
     """The control planes of one home. Every method can be called again and again, and by several tasks."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, clock: Clock = utc_now) -> None:
         self._home = home
+        self._clock = clock
         self._supervisor = Supervisor(home)
-        self._etcd = ManagementPlane(home).workload_etcd
+        self._fetching = Fetching()
         self._equipped: set[str] = set()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def ensure(self, spec: ControlPlaneSpec) -> None:
-        """Write what the processes need and start those that don't run. Doesn't wait for them; see `ready`.
+    async def ensure(self, spec: ControlPlaneSpec) -> bool:
+        """Write what the processes need, start those that don't run, stop those that no member has any more.
+
+        Doesn't wait for what it starts; see `ready`. What runs differently from what the spec says is restarted, of the
+        API servers and of the own etcd one at a time, and only while the others answer.
+
+        Returns:
+            whether all is as the spec says; if not, something is still to be got or restarted: call again.
 
         Raises:
             RuntimeProblem: a program can't be had or supervisord doesn't answer.
         """
-        programs = await locate(tools.kubernetes(spec.version), Silent()) | await locate(tools.kwok(), Silent())
-        await self._supervisor.ensure(self._group(spec, programs))
+        async with self._locks[spec.cluster_id]:
+            programs = await self._programs(spec)
+            if programs is None:
+                return False
+            layout = Layout(self._home, spec, self._clock)
+            groups = await asyncio.to_thread(layout.groups, programs)
+            waiting = await self._waiting(layout, groups)
+            await self._supervisor.ensure(*(group for group in groups.all if group.name not in waiting))
+            wanted = {group.name for group in groups.all}
+            await self._stop(await self._supervisor.groups(spec.cluster_id) - wanted)
+            return not waiting
+
+    def progress(self, spec: ControlPlaneSpec) -> str | None:
+        """Which programs of the control plane are being got now and how far that is, for people."""
+        return self._fetching.progress(_tools(spec))
 
     async def ready(self, spec: ControlPlaneSpec) -> bool:
-        """Whether the control plane works: its API server answers, pods can be made, and KWOK plays the kubelets.
+        """Whether the control plane works: its API servers answer, pods can be made, and KWOK plays the kubelets.
 
-        Also gives KWOK its role, for which it waits, once the API server answers.
+        Members whose machines are off don't count, but one must be on. Also gives KWOK its role, for which it waits,
+        once an API server answers.
 
         Raises:
             RuntimeProblem: supervisord doesn't answer.
         """
-        server = self._server(spec)
-        user = server.identity(BOOTSTRAP, "system:masters", file_name="bootstrap")
-        if not await server.endpoint(user).healthy("/readyz"):
+        states = await asyncio.gather(*(self.member_ready(spec, member) for member in spec.running))
+        if not states or not all(states):
             return False
+        layout = Layout(self._home, spec, self._clock)
+        server = layout.server(spec.running[0])
+        user = identity(server)
         try:
             async with Client(parse_kubeconfig(server.kubeconfig(user))) as client:
                 if spec.cluster_id not in self._equipped:
@@ -89,115 +93,148 @@ class LocalControlPlane:
                 await client.get(SERVICE_ACCOUNT, "default", "default")
         except (NotFound, Unavailable):
             return False
-        kubelet = Endpoint(f"https://{spec.address}:{kwok.KUBELET_PORT}", spec.ca_cert_pem, user)
-        return await kubelet.healthy("/healthz") and await self._supervisor.group_running(spec.cluster_id)
+        kubelet = Endpoint(f"https://{spec.kubelet_address}:{kwok.KUBELET_PORT}", spec.ca_cert_pem, user)
+        return await kubelet.healthy("/healthz") and await self._supervisor.group_running(layout.kwok_name)
 
-    async def remove(self, spec: ControlPlaneSpec) -> None:
-        """Stop the processes and delete everything they kept. Harmless when that is already so.
+    async def member_ready(self, spec: ControlPlaneSpec, member: Member) -> bool:
+        """Whether the API server of a member answers and its controllers run.
+
+        Raises:
+            RuntimeProblem: supervisord doesn't answer.
+        """
+        layout = Layout(self._home, spec, self._clock)
+        if not await self._answers(layout, member):
+            return False
+        return not member.controllers or await self._supervisor.group_running(layout.controllers_name(member))
+
+    async def stop(self, cluster_id: str) -> None:
+        """Stop the processes of a cluster; what they kept stays, and `ensure` starts them again.
+
+        Raises:
+            RuntimeProblem: supervisord doesn't answer.
+        """
+        async with self._locks[cluster_id]:
+            await self._stop(await self._supervisor.groups(cluster_id))
+
+    async def remove(self, cluster_id: str) -> None:
+        """Stop the processes of a cluster and delete everything they kept. Harmless when that is already so.
 
         Raises:
             RuntimeProblem: supervisord or etcd doesn't answer.
         """
-        await self._supervisor.remove(spec.cluster_id)
-        await self._delete_prefix(_prefix(spec))
-        self._equipped.discard(spec.cluster_id)
-        if self._folder(spec).exists():
-            shutil.rmtree(self._folder(spec))
-        for log in self._home.logs.glob(f"{spec.cluster_id}-*"):
-            log.unlink()
+        async with self._locks[cluster_id]:
+            await self._stop(await self._supervisor.groups(cluster_id))
+            await self._delete_prefix(prefix(cluster_id))
+            self._equipped.discard(cluster_id)
+            await asyncio.to_thread(self._delete_files, cluster_id)
+        self._locks.pop(cluster_id, None)
 
-    def own_connection(self, spec: ControlPlaneSpec) -> Connection:
-        """How ackbox itself calls the cluster's API server: as one who may do everything."""
-        server = self._server(spec)
-        return parse_kubeconfig(server.kubeconfig(server.identity(BOOTSTRAP, "system:masters", file_name="bootstrap")))
+    async def own_connection(self, spec: ControlPlaneSpec) -> Connection:
+        """How ackbox itself calls the cluster: as one who may do everything, by the API server that answers first."""
+        layout = Layout(self._home, spec, self._clock)
+        member = await self._first(layout, spec.running) or spec.members[0]
+        server = layout.server(member)
+        return parse_kubeconfig(server.kubeconfig(identity(server)))
 
     def admin_kubeconfig(self, spec: ControlPlaneSpec) -> str:
         """Text of the kubeconfig for the cluster's administrator, the same on every call until it is renewed."""
-        server = self._server(spec)
-        return server.kubeconfig(server.identity("ackbox:admin", ADMIN_GROUP, file_name="admin"))
+        return self._kubeconfig(spec, "admin")
 
-    def _group(self, spec: ControlPlaneSpec, programs: dict[str, Path]) -> Group:
-        server = self._server(spec)
-        manager, scheduling = (self._kubeconfig(spec, server, name) for name in (CONTROLLER_MANAGER, SCHEDULER))
-        manager_command = controller_manager(
-            programs[CONTROLLER_MANAGER], manager, server, CONTROLLERS, self._controller_flags(server)
-        )
-        api_server = Program(
-            f"{spec.cluster_id}-{API_SERVER}",
-            server.command(programs[API_SERVER]),
-            files=(server.authority.certificate,),
-            stop_seconds=API_SERVER_STOP_SECONDS,
-        )
-        controllers = Program(f"{spec.cluster_id}-{CONTROLLER_MANAGER}", manager_command, files=(manager,))
-        pods = Program(
-            f"{spec.cluster_id}-{SCHEDULER}", scheduler(programs[SCHEDULER], scheduling), files=(scheduling,)
-        )
-        kubelets = self._kwok(spec, server, programs[KWOK])
-        return Group(spec.cluster_id, (api_server, controllers, pods, kubelets), PRIORITY)
+    def ccm_kubeconfig(self, spec: ControlPlaneSpec) -> str:
+        """The same for the cloud-controller-manager: a user of its own, whom the API server serves beside the others."""
+        return self._kubeconfig(spec, "ccm")
 
-    def _kubeconfig(self, spec: ControlPlaneSpec, server: ApiServer, component: str) -> Path:
-        path = self._folder(spec) / f"{component}.kubeconfig"
-        write_private(path, server.kubeconfig(server.identity(f"system:{component}")))
-        return path
+    def _kubeconfig(self, spec: ControlPlaneSpec, name: str) -> str:
+        server = Layout(self._home, spec, self._clock).server(spec.members[0])
+        return server.kubeconfig(server.identity(f"ackbox:{name}", ADMIN_GROUP, file_name=name), spec.endpoint)
 
-    def _kwok(self, spec: ControlPlaneSpec, server: ApiServer, binary: Path) -> Program:
-        folder = self._folder(spec)
-        kubeconfig, config, log = folder / "kwok.kubeconfig", folder / "kwok.yaml", folder / "emulated.log"
-        user = server.identity("ackbox:kwok", file_name="kwok")
-        write_private(kubeconfig, server.kubeconfig(user))
-        request = Request("system:node:emulated", Usage.SERVER, hosts=(str(spec.address),))
-        kubelet = server.authority.obtain("kubelet", request)
-        write_private(config, kwok.configuration(spec, kubelet, log))
-        if not log.exists():
-            write_private(log, kwok.log_file())
-        command = kwok.command(binary, config, kubeconfig, server, user)
-        return Program(f"{spec.cluster_id}-{KWOK}", command, files=(config, kubeconfig, kubelet.certificate))
+    async def _programs(self, spec: ControlPlaneSpec) -> Programs | None:
+        minors = _minors(spec)
+        found = await self._fetching.programs(_tools(spec))
+        if found is None:
+            return None
+        others = {name: path for programs in found[len(minors) :] for name, path in programs.items()}
+        return Programs(dict(zip(minors, found, strict=False)), others)
 
-    def _server(self, spec: ControlPlaneSpec) -> ApiServer:
-        folder = private_folder(self._folder(spec))
-        key = folder / "service-accounts.key"
-        write_private(key, spec.sa_key_pem)
-        authority = Authority(folder / "pki", KeyPair(spec.ca_cert_pem, spec.ca_key_pem))
-        # The API server calls KWOK, as it would call a kubelet, under this name.
-        caller = authority.obtain("kubelet-client", Request("kube-apiserver-kubelet-client", Usage.CLIENT))
-        return ApiServer(
-            address=spec.address,
-            authority=authority,
-            service_account_key=key,
-            service_cidr=spec.service_cidr,
-            etcd=self._etcd,
-            etcd_prefix=_prefix(spec),
-            authorization="Node,RBAC",
-            extra={
-                "kubelet-certificate-authority": authority.certificate,
-                "kubelet-client-certificate": caller.certificate,
-                "kubelet-client-key": caller.key,
-                # Nodes register the address of this API server, where KWOK listens as well, as their internal name.
-                "kubelet-preferred-address-types": "InternalDNS",
-            },
-        )
+    async def _waiting(self, layout: Layout, groups: Groups) -> set[str]:
+        """Names of the groups that should be restarted, but not now."""
+        etcd, api_servers = partial(self._etcd_answers, layout), partial(self._answers_to_name, layout)
+        return await self._in_turn(groups.etcd, etcd) | await self._in_turn(groups.api_servers, api_servers)
 
-    def _controller_flags(self, server: ApiServer) -> dict[str, object]:
-        return {
-            "allocate-node-cidrs": "false",
-            "cluster-signing-cert-file": server.authority.files.certificate,
-            "cluster-signing-key-file": server.authority.files.key,
-            # A stopped machine shows within half a minute; KWOK renews the Leases every ten seconds.
-            "node-monitor-grace-period": "20s",
-        }
+    async def _in_turn(self, groups: Mapping[str, Group], answers: Callable[[str], Awaitable[bool]]) -> set[str]:
+        changed = [name for name, group in groups.items() if self._supervisor.changed(group)]
+        if not changed or len(groups) == 1:
+            return set()
+        well = dict(zip(groups, await asyncio.gather(*map(answers, groups)), strict=True))
+        return {groups[name].name for name in postponed(changed, well)}
 
-    async def _delete_prefix(self, prefix: str) -> None:
+    async def _answers(self, layout: Layout, member: Member) -> bool:
+        server = layout.server(member)
+        return await server.endpoint(identity(server)).healthy("/readyz")
+
+    async def _first(self, layout: Layout, members: tuple[Member, ...]) -> Member | None:
+        """The member that answers first; the only one unasked."""
+        if len(members) == 1:
+            return members[0]
+        asked = {asyncio.create_task(self._answers(layout, member)): member for member in members}
+        waiting = set(asked)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if task.result():
+                        return asked[task]
+        finally:
+            for task in waiting:
+                task.cancel()
+        return None
+
+    async def _answers_to_name(self, layout: Layout, name: str) -> bool:
+        return await self._answers(layout, next(each for each in layout.spec.members if each.name == name))
+
+    async def _etcd_answers(self, layout: Layout, name: str) -> bool:
+        return await layout.etcd.endpoint(name).healthy("/health")
+
+    async def _stop(self, names: set[str]) -> None:
+        await asyncio.gather(*map(self._supervisor.remove, names))
+
+    async def _delete_prefix(self, keys: str) -> None:
         # "/0" is the first key after all that begin with "/…/": "0" follows "/" in ASCII.
-        begin, end = f"{prefix}/", f"{prefix}0"
+        begin, end = f"{keys}/", f"{keys}0"
         body = {"key": _base64(begin), "range_end": _base64(end)}
-        await self._etcd.endpoint().post("/v3/kv/deleterange", body)
+        etcd = ManagementPlane(self._home).workload_etcd
+        await etcd.endpoint(ETCD_MEMBER).post("/v3/kv/deleterange", body)
 
-    def _folder(self, spec: ControlPlaneSpec) -> Path:
-        return self._home.clusters / spec.cluster_id
+    def _delete_files(self, cluster_id: str) -> None:
+        folder = self._home.clusters / cluster_id
+        if folder.exists():
+            shutil.rmtree(folder)
+        for log in self._home.logs.glob(f"{cluster_id}-*"):
+            log.unlink()
 
 
-def _prefix(spec: ControlPlaneSpec) -> str:
-    return f"/{spec.cluster_id}"
+def postponed(changed: list[str], well: Mapping[str, bool]) -> set[str]:
+    """Which of the changed members are not to be restarted now, so that others go on serving meanwhile.
+
+    Args:
+        changed: members that should run differently.
+        well: whether a member answers, of all that should run.
+    """
+    idle = [name for name in changed if not well[name]]
+    if idle:
+        return set(changed).difference(idle)  # nothing is lost by restarting these; the others wait for them
+    first, later = changed[:1], changed[1:]
+    others_answer = all(answers for name, answers in well.items() if name not in first)
+    return set(later if others_answer else changed)
+
+
+def _minors(spec: ControlPlaneSpec) -> list[str]:
+    return sorted({member.minor for member in spec.members})
+
+
+def _tools(spec: ControlPlaneSpec) -> list[tools.Tool]:
+    own = [tools.etcd()] if spec.etcd else []
+    return [*(tools.kubernetes(minor) for minor in _minors(spec)), tools.kwok(), *own]
 
 
 def _base64(text: str) -> str:

@@ -7,7 +7,7 @@ was issued by the CA at hand and has time left.
 import base64
 import datetime
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,13 @@ LEAF_VALIDITY = datetime.timedelta(days=730)
 RENEW_BEFORE = datetime.timedelta(days=60)
 # A certificate is valid from a little before now: clocks of virtual machines jump back after a sleep.
 CLOCK_SKEW = datetime.timedelta(minutes=10)
+
+Clock = Callable[[], datetime.datetime]
+
+
+def utc_now() -> datetime.datetime:
+    """The time of this machine, as a `Clock` gives it."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 class Usage(Enum):
@@ -77,14 +84,15 @@ def new_private_key() -> str:
     return _key_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
-def new_authority(name: str) -> KeyPair:
-    """A new certificate authority."""
+def new_authority(name: str, now: datetime.datetime | None = None) -> KeyPair:
+    """A new certificate authority, valid from `now`, which is this moment unless given."""
+    now = now or utc_now()
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
-        _builder(subject, subject, key.public_key(), CA_VALIDITY)
+        _builder(subject, subject, key.public_key(), now, now + CA_VALIDITY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(identifier, critical=False)
@@ -93,8 +101,19 @@ def new_authority(name: str) -> KeyPair:
     return KeyPair(_certificate_pem(certificate), _key_pem(key))
 
 
-def issue(authority: KeyPair, request: Request) -> KeyPair:
-    """A new certificate of an authority."""
+def issue(
+    authority: KeyPair,
+    request: Request,
+    now: datetime.datetime | None = None,
+    until: datetime.datetime | None = None,
+) -> KeyPair:
+    """A new certificate of an authority.
+
+    Args:
+        now: when it begins; this moment unless given.
+        until: when it ends; two years after it begins unless given.
+    """
+    now = now or utc_now()
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     issuer_key = serialization.load_pem_private_key(authority.key.encode(), None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "ackbox's authorities use elliptic curves"
@@ -102,7 +121,7 @@ def issue(authority: KeyPair, request: Request) -> KeyPair:
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
-        _builder(_subject(request), issuer.subject, key.public_key(), LEAF_VALIDITY)
+        _builder(_subject(request), issuer.subject, key.public_key(), now, until or now + LEAF_VALIDITY)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage(request.usage.value), critical=False)
@@ -116,12 +135,13 @@ def issue(authority: KeyPair, request: Request) -> KeyPair:
 class Authority:
     """A certificate authority with what it issued, in one folder."""
 
-    def __init__(self, folder: Path, authority: KeyPair | None = None) -> None:
+    def __init__(self, folder: Path, authority: KeyPair | None = None, clock: Clock = utc_now) -> None:
         """Open the folder, writing `authority`, or a new one, where there is none yet or another one."""
+        self._clock = clock
         self.folder = private_folder(folder)
         self.files = self._files("ca")
         if authority is None:
-            authority = self.files.read() if _complete(self.files) else new_authority(f"ackbox {folder.name}")
+            authority = self.files.read() if _complete(self.files) else new_authority(f"ackbox {folder.name}", clock())
         self.pair = authority
         _write(self.files, authority)
 
@@ -132,17 +152,17 @@ class Authority:
 
     def obtain(self, file_name: str, request: Request) -> KeyFiles:
         """The certificate kept under a name, issued now if there is none that fits."""
-        files = self._files(file_name)
-        if not _complete(files) or not fits(files.read(), self.pair, request):
-            _write(files, issue(self.pair, request))
+        files, now = self._files(file_name), self._clock()
+        if not _complete(files) or not fits(files.read(), self.pair, request, now):
+            _write(files, issue(self.pair, request, now))
         return files
 
     def _files(self, name: str) -> KeyFiles:
         return KeyFiles(self.folder / f"{name}.crt", self.folder / f"{name}.key")
 
 
-def fits(pair: KeyPair, authority: KeyPair, request: Request) -> bool:
-    """Whether a certificate still is what the request asks of this authority."""
+def fits(pair: KeyPair, authority: KeyPair, request: Request, now: datetime.datetime | None = None) -> bool:
+    """Whether a certificate still is what the request asks of this authority, with time left after `now`."""
     try:
         certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
         key = serialization.load_pem_private_key(pair.key.encode(), None)
@@ -154,7 +174,7 @@ def fits(pair: KeyPair, authority: KeyPair, request: Request) -> bool:
         hosts = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         hosts = x509.SubjectAlternativeName([])
-    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    left = certificate.not_valid_after_utc - (now or utc_now())
     return (
         certificate.public_key() == key.public_key()
         and certificate.subject == _subject(request)
@@ -176,12 +196,20 @@ def kubeconfig(server: str, authority: str, client: KeyPair, name: str = "ackbox
         "client-certificate-data": _base64(client.certificate),
         "client-key-data": _base64(client.key),
     }
+    return _kubeconfig({"server": server, "certificate-authority-data": _base64(authority)}, user, name)
+
+
+def kubeconfig_of_files(server: str, authority: Path, client: KeyFiles) -> str:
+    """A kubeconfig that names files: programs in Go look at them again when they connect, so a renewed one counts."""
+    user = {"client-certificate": str(client.certificate), "client-key": str(client.key)}
+    return _kubeconfig({"server": server, "certificate-authority": str(authority)}, user, "ackbox")
+
+
+def _kubeconfig(cluster: dict[str, str], user: dict[str, str], name: str) -> str:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": name, "cluster": {"server": server, "certificate-authority-data": _base64(authority)}},
-        ],
+        "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": name, "user": user}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
@@ -191,9 +219,12 @@ def kubeconfig(server: str, authority: str, client: KeyPair, name: str = "ackbox
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, validity: datetime.timedelta
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: datetime.datetime,
+    until: datetime.datetime,
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -201,7 +232,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + validity)
+        .not_valid_after(until)
     )
 
 

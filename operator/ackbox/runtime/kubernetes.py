@@ -1,89 +1,28 @@
-"""Command lines of Kubernetes' own programs and etcd, for the management and the workload clusters alike.
+"""Command lines of Kubernetes' own programs, for the management and the workload clusters alike.
 
 Flags that are named here hold for both; what differs is passed in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, kubeconfig
+from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, kubeconfig, kubeconfig_of_files
+from ackbox.runtime.etcd import Etcd
 from ackbox.runtime.probe import Endpoint
+from ackbox.runtime.programs import arguments
 
 API_PORT = 6443
-ETCD_PORT = 2379
-ETCD_PEER_PORT = 2380
 
 API_SERVER_STOP_SECONDS = 3
 """An API server keeps nothing itself, but would wait a minute for its clients to close their watches."""
-
-ETCD_STOP_SECONDS = 5
-"""etcd waits for its clients as well. It loses nothing by being killed."""
 
 ADMIN_GROUP = "ackbox:cluster-admins"
 """Group of the administrators that ackbox hands out; bound to cluster-admin by a ClusterRoleBinding."""
 
 # Programs of the control plane that an idle cluster would otherwise pay for in CPU and memory.
 QUIET = {"profiling": "false"}
-
-# etcd keeps this much before it refuses writes; its default of 2 GiB is little for many clusters in one etcd.
-ETCD_QUOTA_BYTES = 8 * 1024**3
-
-
-@dataclass(frozen=True)
-class Etcd:
-    """An etcd with mutual TLS on every port."""
-
-    address: IPv4Address
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        """Where clients dial it."""
-        return f"https://{self.address}:{ETCD_PORT}"
-
-    @cached_property
-    def authority(self) -> Authority:
-        """A CA of its own: whoever it signed may read and write everything, whatever the API servers say."""
-        return Authority(self.folder / "pki")
-
-    def client(self) -> KeyFiles:
-        """The certificate that API servers and ackbox show."""
-        return self.authority.obtain("client", Request("ackbox", Usage.CLIENT))
-
-    def endpoint(self) -> Endpoint:
-        """For plain calls."""
-        return Endpoint(self.url, self.authority.pair.certificate, self.client())
-
-    def command(self, binary: Path) -> tuple[str, ...]:
-        """Its command line."""
-        authority = self.authority
-        server = authority.obtain("server", Request("etcd", Usage.PEER, hosts=(str(self.address),)))
-        peer_url = f"https://{self.address}:{ETCD_PEER_PORT}"
-        flags = {
-            "name": "ackbox",
-            "data-dir": self.folder / "data",
-            "listen-client-urls": self.url,
-            "advertise-client-urls": self.url,
-            "listen-peer-urls": peer_url,
-            "initial-advertise-peer-urls": peer_url,
-            "initial-cluster": f"ackbox={peer_url}",
-            "client-cert-auth": "true",
-            "trusted-ca-file": authority.certificate,
-            "cert-file": server.certificate,
-            "key-file": server.key,
-            "peer-client-cert-auth": "true",
-            "peer-trusted-ca-file": authority.certificate,
-            "peer-cert-file": server.certificate,
-            "peer-key-file": server.key,
-            "quota-backend-bytes": ETCD_QUOTA_BYTES,
-            # A process may be killed at any time without a loss; only a machine without power loses the last writes.
-            "unsafe-no-fsync": "true",
-            "log-level": "warn",
-        }
-        return (str(binary), *arguments(flags))
 
 
 @dataclass(frozen=True)
@@ -94,7 +33,9 @@ class ApiServer:
         authority: CA of its server certificate and of its clients.
         service_account_key: private key that signs service-account tokens.
         etcd_prefix: below which it keeps its objects.
-        extra: more flags.
+        certificate: name under which its server certificate is kept.
+        hosts: further names and addresses under which it is dialled, for that certificate.
+        domain: of the Services of its cluster.
     """
 
     address: IPv4Address
@@ -104,7 +45,9 @@ class ApiServer:
     etcd: Etcd
     etcd_prefix: str = "/registry"
     authorization: str = "RBAC"
-    extra: Mapping[str, object] = field(default_factory=dict)
+    certificate: str = "apiserver"
+    hosts: tuple[str, ...] = ()
+    domain: str = "cluster.local"
 
     @property
     def url(self) -> str:
@@ -116,17 +59,22 @@ class ApiServer:
         request = Request(name, Usage.CLIENT, groups)
         return self.authority.obtain(file_name or name.removeprefix("system:"), request)
 
-    def kubeconfig(self, user: KeyFiles) -> str:
-        """Text of a kubeconfig for a user."""
-        return kubeconfig(self.url, self.authority.pair.certificate, user.read())
+    def kubeconfig(self, user: KeyFiles, url: str | None = None) -> str:
+        """Text of a kubeconfig for a user, who dials it directly, or by another `url`."""
+        return kubeconfig(url or self.url, self.authority.pair.certificate, user.read())
 
     def endpoint(self, user: KeyFiles) -> Endpoint:
         """For plain calls as a user."""
         return Endpoint(self.url, self.authority.pair.certificate, user)
 
-    def command(self, binary: Path) -> tuple[str, ...]:
-        """Its command line."""
-        server = self.authority.obtain("apiserver", Request("kube-apiserver", Usage.SERVER, hosts=self._hosts()))
+    def own_kubeconfig(self, user: KeyFiles, url: str | None = None) -> str:
+        """Text of a kubeconfig for a program beside it, which dials it, or another `url`."""
+        return kubeconfig_of_files(url or self.url, self.authority.certificate, user)
+
+    def command(self, binary: Path, extra: Mapping[str, object]) -> tuple[str, ...]:
+        """Its command line; flags in `extra` count before those given here."""
+        request = Request("kube-apiserver", Usage.SERVER, hosts=self._hosts())
+        server = self.authority.obtain(self.certificate, request)
         etcd_client = self.etcd.client()
         flags: dict[str, object] = {
             "bind-address": self.address,
@@ -139,12 +87,12 @@ class ApiServer:
             "client-ca-file": self.authority.certificate,
             "tls-cert-file": server.certificate,
             "tls-private-key-file": server.key,
-            "etcd-servers": self.etcd.url,
+            "etcd-servers": ",".join(self.etcd.urls),
             "etcd-prefix": self.etcd_prefix,
             "etcd-cafile": self.etcd.authority.certificate,
             "etcd-certfile": etcd_client.certificate,
             "etcd-keyfile": etcd_client.key,
-            "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+            "service-account-issuer": f"https://kubernetes.default.svc.{self.domain}",
             "service-account-key-file": self.service_account_key,
             "service-account-signing-key-file": self.service_account_key,
             "service-cluster-ip-range": self.service_cidr,
@@ -152,14 +100,17 @@ class ApiServer:
             # One machine serves thousands of emulated nodes; the defaults of 400 and 200 hold them back.
             "max-requests-inflight": 1600,
             "max-mutating-requests-inflight": 800,
+            # While it stops, it tells new requests to come again, instead of cutting their connections.
+            "shutdown-send-retry-after": "true",
             **QUIET,
-            **self.extra,
+            **extra,
         }
         return (str(binary), *arguments(flags))
 
     def _hosts(self) -> tuple[str, ...]:
-        names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-        return (str(self.address), *names)
+        service = "kubernetes.default.svc"
+        names = ("kubernetes", "kubernetes.default", service, f"{service}.{self.domain}")
+        return tuple(dict.fromkeys((str(self.address), *names, *self.hosts)))
 
 
 def controller_manager(
@@ -182,7 +133,7 @@ def controller_manager(
     return (str(binary), *arguments(flags))
 
 
-def scheduler(binary: Path, kubeconfig_file: Path) -> tuple[str, ...]:
+def scheduler(binary: Path, kubeconfig_file: Path, extra: Mapping[str, object]) -> tuple[str, ...]:
     """The command line of a kube-scheduler. It serves nothing either."""
     flags: dict[str, object] = {
         "kubeconfig": kubeconfig_file,
@@ -191,10 +142,6 @@ def scheduler(binary: Path, kubeconfig_file: Path) -> tuple[str, ...]:
         "kube-api-qps": 1000,
         "kube-api-burst": 2000,
         **QUIET,
+        **extra,
     }
     return (str(binary), *arguments(flags))
-
-
-def arguments(flags: Mapping[str, object]) -> tuple[str, ...]:
-    """Flags as they stand on a command line."""
-    return tuple(f"--{name}={value}" for name, value in flags.items())

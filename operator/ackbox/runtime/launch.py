@@ -18,14 +18,16 @@ from ackbox.runtime.kubernetes import ADMIN_GROUP
 from ackbox.runtime.management import (
     API_SERVER,
     ETCD,
+    ETCD_MEMBER,
     OWN_PROCESSES,
     RBAC,
     STORES,
+    USER_ROLES,
     WORKLOAD_ETCD,
     ManagementPlane,
     find_binaries,
 )
-from ackbox.runtime.manifests import apply, documents
+from ackbox.runtime.manifests import apply, documents, remove_outdated
 from ackbox.runtime.probe import wait_until
 from ackbox.runtime.programs import Group
 from ackbox.runtime.progress import Progress
@@ -96,8 +98,8 @@ class Launch:
 
     async def _wait_for_stores(self, plane: ManagementPlane) -> None:
         for name, etcd in ((ETCD, plane.etcd), (WORKLOAD_ETCD, plane.workload_etcd)):
-            endpoint = etcd.endpoint()
-            with self.progress.step(f"waiting for {name} at {etcd.address}"):
+            endpoint = etcd.endpoint(ETCD_MEMBER)
+            with self.progress.step(f"waiting for {name} at {etcd.members[ETCD_MEMBER]}"):
                 await wait_until(partial(endpoint.healthy, "/health"), START_SECONDS, partial(self._complaint, name))
 
     async def _wait_for_api_server(self, plane: ManagementPlane) -> None:
@@ -112,8 +114,10 @@ class Launch:
                 # The policies hold values of the catalog, which may be another one than that of the files.
                 kinds = sorted(path for path in definitions().glob("*.yaml") if path.name != POLICIES)
                 policies = await asyncio.to_thread(admission_policies)
-                objects = documents([*kinds, RBAC])
-                await apply(client, [_namespace(), admin_binding(), *objects, *policies])
+                objects = documents([*kinds, RBAC, USER_ROLES])
+                every = [_namespace(), admin_binding(), *objects, *policies]
+                await apply(client, every)
+                await remove_outdated(client, every)
 
     async def _wait_for_rights(self, plane: ManagementPlane) -> None:
         """The API server grants a role some time after it is stored; a process that comes too early ends."""

@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import socket
-from ipaddress import IPv4Network
+from collections.abc import Iterator
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from ackbox.runtime.cache import cache_folder
@@ -19,6 +21,26 @@ from ackbox.runtime.files import locked, private_folder
 # 127.0 is the machine's own, and the next few are those people use by hand.
 FIRST, LAST = 16, 250
 API_PORT = 6443
+
+
+class AddressUse(Enum):
+    """What an address of a home is for: the first and the last value of its third byte."""
+
+    API_SERVER = (1, 15)
+    """API servers of clusters, and the members of their etcds."""
+    LOAD_BALANCER = (16, 127)
+
+    def holds(self, home: IPv4Network, address: IPv4Address) -> bool:
+        """Whether an address of this home is for this use."""
+        first, last = self.value
+        return address in home and first <= address.packed[2] <= last
+
+
+def candidates(home: IPv4Network, use: AddressUse) -> Iterator[IPv4Address]:
+    """The addresses for a use, the lowest first. The last byte is never 0 or 255."""
+    first, last = use.value
+    base = int(home.network_address)
+    return (IPv4Address(base + third * 256 + fourth) for third in range(first, last + 1) for fourth in range(1, 255))
 
 
 def claim(home: Path) -> IPv4Network:

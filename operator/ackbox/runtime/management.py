@@ -11,14 +11,13 @@ from ackbox.catalog.data import CATALOG_VARIABLE
 from ackbox.runtime import envoy, tools
 from ackbox.runtime.binaries import locate
 from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, new_private_key
+from ackbox.runtime.etcd import ETCD_STOP_SECONDS, Etcd
 from ackbox.runtime.files import private_folder, write_private
 from ackbox.runtime.home import Home
 from ackbox.runtime.kubernetes import (
     ADMIN_GROUP,
     API_SERVER_STOP_SECONDS,
-    ETCD_STOP_SECONDS,
     ApiServer,
-    Etcd,
     controller_manager,
 )
 from ackbox.runtime.programs import Group, Program, single
@@ -31,6 +30,10 @@ API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
 ENVOY = "envoy"
 OWN_PROCESSES = ("operator", "ccm", "slb")
 METRICS_PROCESSES = ("ccm", "slb")
+FRONT_PROXY = "front-proxy-client"
+
+ETCD_MEMBER = "ackbox"
+"""Name of the only member of each."""
 
 STORES = (ETCD, WORKLOAD_ETCD)
 """Stopped last, so that nobody loses its store while it still writes."""
@@ -40,6 +43,9 @@ OWN_PRIORITY = 900
 
 RBAC = Path(__file__).with_name("rbac.yaml")
 """What each of ackbox's own processes may do in the management cluster."""
+
+USER_ROLES = Path(__file__).with_name("user_roles.yaml")
+"""What people may do there, by namespace."""
 
 # No workload runs in the management cluster; these keep its objects in order.
 CONTROLLERS = (
@@ -102,12 +108,12 @@ class ManagementPlane:
     @cached_property
     def etcd(self) -> Etcd:
         """The store of the management cluster."""
-        return Etcd(self.home.management_address, private_folder(self.home.path / ETCD))
+        return Etcd(private_folder(self.home.path / ETCD), {ETCD_MEMBER: self.home.management_address})
 
     @cached_property
     def workload_etcd(self) -> Etcd:
         """The store of all workload clusters."""
-        return Etcd(self.home.workload_etcd_address, private_folder(self.home.path / WORKLOAD_ETCD))
+        return Etcd(private_folder(self.home.path / WORKLOAD_ETCD), {ETCD_MEMBER: self.home.workload_etcd_address})
 
     @cached_property
     def api_server(self) -> ApiServer:
@@ -140,18 +146,21 @@ class ManagementPlane:
             request = Request(f"ackbox {name}", Usage.SERVER, hosts=(str(self.home.management_address),))
             self.api_server.authority.obtain(f"{name}-server", request)
         self.api_server.identity("ackbox:metrics", file_name="metrics")
+        request = Request("metrics-server", Usage.SERVER, hosts=("metrics-server.kube-system.svc",))
+        self.api_server.authority.obtain("metrics-api", request)
+        front_proxy(self.home)
 
     def stores(self, binaries: Binaries) -> tuple[Group, ...]:
         """The two etcds."""
         commands = ((ETCD, self.etcd), (WORKLOAD_ETCD, self.workload_etcd))
         return tuple(
-            _single(Program(name, etcd.command(binaries.etcd), stop_seconds=ETCD_STOP_SECONDS))
+            _single(Program(name, etcd.command(binaries.etcd, ETCD_MEMBER), stop_seconds=ETCD_STOP_SECONDS))
             for name, etcd in commands
         )
 
     def cluster(self, binaries: Binaries) -> tuple[Group, ...]:
         """The management cluster, and Envoy, which needs nothing of it."""
-        server = self.api_server.command(binaries.api_server)
+        server = self.api_server.command(binaries.api_server, {})
         envoy_config = self.home.path / "envoy.json"
         write_private(envoy_config, envoy.bootstrap(self.home.run))
         return (
@@ -176,9 +185,18 @@ class ManagementPlane:
     def _controller_manager(self, binary: Path) -> Program:
         config = self.home.pki / "controller-manager.kubeconfig"
         user = self.api_server.identity("system:kube-controller-manager")
-        write_private(config, self.api_server.kubeconfig(user))
+        write_private(config, self.api_server.own_kubeconfig(user))
         command = controller_manager(binary, config, self.api_server, CONTROLLERS, {})
         return Program(CONTROLLER_MANAGER, command, files=(config,))
+
+
+def front_proxy(home: Home) -> tuple[Authority, KeyFiles]:
+    """What API servers of workload clusters show to the APIs that they aggregate, and its authority.
+
+    An authority of its own: whoever has such a certificate is believed about who the user is.
+    """
+    authority = Authority(home.pki / "front-proxy")
+    return authority, authority.obtain("client", Request(FRONT_PROXY, Usage.CLIENT))
 
 
 def user_name(process: str) -> str:

@@ -9,22 +9,25 @@ import yaml
 
 from ackbox.kube.client import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, Client
 from ackbox.resources import Kind
+from ackbox.resources.base import GROUP
 from ackbox.runtime.probe import wait_until
 
 FIELD_MANAGER = "ackbox"
 ESTABLISHED_SECONDS = 30.0
 
 _ADMISSION, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
+POLICY = Kind(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False)
+BINDING = Kind(
+    _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
+)
 KINDS = {
     (kind.api_version, kind.kind): kind
     for kind in (
         CUSTOM_RESOURCE_DEFINITION,
         NAMESPACE,
         CONFIG_MAP,
-        Kind(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False),
-        Kind(
-            _ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", namespaced=False
-        ),
+        POLICY,
+        BINDING,
         Kind(_RBAC, "v1", "clusterroles", "ClusterRole", namespaced=False),
         Kind(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
         Kind(_RBAC, "v1", "roles", "Role"),
@@ -56,6 +59,17 @@ async def apply(client: Client, objects: Iterable[dict[str, Any]]) -> None:
     for each in pending:
         if each not in definitions:
             await _apply(client, each)
+
+
+async def remove_outdated(client: Client, objects: Iterable[dict[str, Any]]) -> None:
+    """Delete admission policies of ackbox that are none of these: those of an earlier version would go on refusing."""
+    kept = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for kind in (BINDING, POLICY):
+        there, _ = await client.list(kind)
+        names = [each["metadata"]["name"] for each in there]
+        for name in names:
+            if name.endswith(f".{GROUP}") and (kind.kind, name) not in kept:
+                await client.delete(kind, name)
 
 
 async def _apply(client: Client, body: dict[str, Any]) -> None:

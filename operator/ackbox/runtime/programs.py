@@ -3,8 +3,8 @@
 import hashlib
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ackbox.runtime.errors import SupervisorProblem
@@ -28,12 +28,14 @@ class Program:
         command: absolute path of the executable and its arguments.
         files: what it reads when it starts; it is restarted when one of them changes.
         stop_seconds: how long it may take to stop before it is killed.
+        environment: variables beside those that every program gets.
     """
 
     name: str
     command: tuple[str, ...]
     files: tuple[Path, ...] = ()
     stop_seconds: int = STOP_SECONDS
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _render_program(program: Program, pid_file: Path, logs: Path) -> list[str]:
         f"[program:{program.name}]",
         f"command={quote_command(command)}",
         # For supervisor a program has changed when its text here has.
-        f"environment=ACKBOX_REVISION={_revision(program)}",
+        f"environment={_environment({**program.environment, 'ACKBOX_REVISION': _revision(program)})}",
         "autostart=true",
         "autorestart=true",
         "startsecs=1",
@@ -85,6 +87,10 @@ def _render_program(program: Program, pid_file: Path, logs: Path) -> list[str]:
         f"stdout_logfile_maxbytes={LOG_BYTES}",
         f"stdout_logfile_backups={LOG_BACKUPS}",
     ]
+
+
+def _environment(variables: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{escape(value)}"' for name, value in variables.items())
 
 
 def _revision(program: Program) -> str:
@@ -106,3 +112,8 @@ def quote_command(command: Sequence[str]) -> str:
 def escape(value: str) -> str:
     """Text in which supervisor sees no expansion, which begins with `%`."""
     return value.replace("%", "%%")
+
+
+def arguments(flags: Mapping[str, object]) -> tuple[str, ...]:
+    """Flags as they stand on a command line."""
+    return tuple(f"--{name}={value}" for name, value in flags.items())

@@ -133,20 +133,32 @@ class Supervisor:
                 raise SupervisorProblem(f"supervisord does not answer; see {self._home.logs / 'supervisord.log'}")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def ensure(self, group: Group) -> None:
-        """Make a group run exactly as described: started if new, restarted if changed, untouched otherwise."""
-        text = render_group(group, self._pid_file, self._home.logs)
-        write_private(self._program_file(group.name), text)
+    async def ensure(self, *groups: Group) -> None:
+        """Make groups run exactly as described: started if new, restarted if changed, untouched otherwise."""
+        for group in groups:
+            write_private(self._program_file(group.name), self._text(group))
         added, changed, _removed = await self._changes()
-        if group.name in changed:
-            await self._drop(group.name)
-        if group.name in added or group.name in changed:
-            await self._call("addProcessGroup", group.name, allow=(Fault.ALREADY_ADDED,))
+        for name in (group.name for group in groups):
+            if name in changed:
+                await self._drop(name)
+            if name in added or name in changed:
+                await self._call("addProcessGroup", name, allow=(Fault.ALREADY_ADDED,))
+        names = {group.name for group in groups}
         failed = (State.FATAL, State.STOPPED, State.EXITED)
         for status in await self.statuses():
-            if status.group == group.name and status.state in failed:
+            if status.group in names and status.state in failed:
                 name = f"{status.group}:{status.name}"
                 await self._call("startProcess", name, False, allow=(Fault.ALREADY_STARTED,))
+
+    def changed(self, group: Group) -> bool:
+        """Whether a group was given before, but not as described: `ensure` would restart it."""
+        file = self._program_file(group.name)
+        return file.is_file() and file.read_text() != self._text(group)
+
+    async def groups(self, prefix: str) -> set[str]:
+        """Names of the groups that begin with a prefix, running or only given."""
+        running = {status.group for status in await self.statuses() if status.group.startswith(prefix)}
+        return running | {path.stem for path in self._home.programs.glob(f"{prefix}*.conf")}
 
     async def remove(self, name: str) -> None:
         """Stop a group and forget it."""
@@ -196,6 +208,9 @@ class Supervisor:
     async def _drop(self, name: str) -> None:
         await self._call("stopProcessGroup", name, allow=(Fault.BAD_NAME,))
         await self._call("removeProcessGroup", name, allow=(Fault.BAD_NAME,))
+
+    def _text(self, group: Group) -> str:
+        return render_group(group, self._pid_file, self._home.logs)
 
     def _program_file(self, group: str) -> Path:
         return self._home.programs / f"{group}.conf"
