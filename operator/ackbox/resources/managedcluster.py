@@ -25,6 +25,17 @@ MANAGED_CLUSTER = ackbox_kind("managedclusters", "ManagedCluster")
 NETWORK_PLUGINS = ("flannel", "terway-eniip")
 """Addons that are network plug-ins; a cluster has exactly one and keeps it."""
 
+STORAGE_PLUGINS = ("csi-plugin", "flexvolume")
+"""Addons that are storage plug-ins; CSI is ACK's default, and a cluster keeps the one it was made with."""
+
+MASTER_TYPE = "ecs.g6.xlarge"
+"""What masters are when nobody says it: the smallest size of a general family that may be one."""
+
+LogComponent = Literal[
+    "apiserver", "kcm", "scheduler", "ccm", "controlplane-events", "alb", "ack-goatscaler", "coredns", "gatekeeper"
+]
+"""Components of the control plane whose logs can be collected (CreateCluster, controlplane_log_components)."""
+
 
 class ClusterPhase(StrEnum):
     """ACK's own state words."""
@@ -46,9 +57,11 @@ class Addon(Model):
     """A component to install."""
 
     name: Annotated[str, Field(max_length=63)]
-    version: str | None = None
-    config: str | None = None
+    version: Annotated[str, Field(max_length=64)] | None = None
+    config: Annotated[str, Field(max_length=4096)] | None = None
+    """JSON."""
     disabled: bool = False
+    """Leave out an addon that comes by itself, or take it away."""
 
 
 class SecretReference(Model):
@@ -158,7 +171,7 @@ class ManagedClusterSpec(Model):
     encryption_provider_key: Annotated[str, Field(max_length=128)] | None = None
     """Id of a KMS key: Secrets are encrypted at rest. Pro editions only."""
     audit_log_config: AuditLogConfig = AuditLogConfig()
-    controlplane_log_components: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=10)] = []
+    controlplane_log_components: Annotated[list[LogComponent], Field(max_length=10)] = []
     controlplane_log_project: Annotated[str, Field(max_length=63)] | None = None
     controlplane_log_ttl: Annotated[int, Field(ge=1, le=3650)] = 30
     maintenance_window: MaintenanceWindow = MaintenanceWindow()
@@ -176,13 +189,23 @@ class ManagedClusterSpec(Model):
 
     @property
     def network_plugin(self) -> str:
-        """The network plug-in among the addons; Flannel is ACK's default."""
+        """The network plug-in among the addons; Flannel is ACK's default. Serverless clusters have none: ""."""
+        if self.profile == "Serverless":
+            return ""
         return next((addon.name for addon in self.addons if addon.name in NETWORK_PLUGINS), "flannel")
 
     @property
     def pro(self) -> bool:
         """Whether it is a Pro edition."""
         return self.cluster_spec.startswith("ack.pro")
+
+    @property
+    def masters(self) -> ControlPlaneConfig | None:
+        """The masters of a dedicated cluster, an instance type always among what is said of them; None elsewhere."""
+        if self.cluster_type != "Kubernetes":
+            return None
+        config = self.control_plane_config or ControlPlaneConfig()
+        return config if config.instance_types else config.model_copy(update={"instance_types": [MASTER_TYPE]})
 
 
 class ControlPlaneMember(Model):
@@ -193,6 +216,7 @@ class ControlPlaneMember(Model):
     """Where ackbox dials it."""
     version: str
     """Kubernetes version of its API server, as ACK spells it."""
+    zone_id: str | None = None
     instance_id: str | None = None
     """The master that it runs on, in a dedicated cluster."""
 
@@ -243,6 +267,8 @@ class ManagedClusterStatus(Status):
     """Where the emulated nodes' kubelet port is served."""
     load_balancer_id: str | None = None
     """The API server's load balancer."""
+    ca_fingerprint: str | None = None
+    """SHA-256 of the keys in the Secret `<name>-ca` that the cluster was made with; others don't fit it."""
     security_group_id: str | None = None
     vpc_id: str | None = None
     size: int | None = None
@@ -251,9 +277,9 @@ class ManagedClusterStatus(Status):
     upgrade: UpgradeStatus | None = None
 
 
-def _terway(this: str) -> str:
-    # Flannel is the default, so whether Terway is there tells the plug-in.
-    return f"(has({this}.addons) && {this}.addons.exists(a, a.name == 'terway-eniip'))"
+def _has_addon(this: str, name: str) -> str:
+    # Of network and of storage plug-ins one is the default, so whether the other is there tells which it is.
+    return f"(has({this}.addons) && {this}.addons.exists(a, a.name == '{name}'))"
 
 
 class ManagedCluster(Resource):
@@ -275,17 +301,49 @@ class ManagedCluster(Resource):
     RULES: ClassVar = (
         *(
             immutable(field)
-            for field in ("clusterType", "profile", "regionId", "vpcId", "containerCidr", "serviceCidr", "nodeCidrMask")
+            for field in (
+                "clusterType",
+                "profile",
+                "regionId",
+                "vpcId",
+                "containerCidr",
+                "serviceCidr",
+                "nodeCidrMask",
+                "ipStack",
+                "proxyMode",
+                "clusterDomain",
+                "apiAudiences",
+                "serviceAccountIssuer",
+                "controlPlaneConfig",
+                "emulation",
+            )
         ),
         Rule(
-            f"{_terway('self')} == {_terway('oldSelf')}",
-            "the network plug-in cannot be changed after creation",
-            "addons",
+            "!has(oldSelf.encryptionProviderKey)"
+            " || (has(self.encryptionProviderKey) && self.encryptionProviderKey == oldSelf.encryptionProviderKey)",
+            "encryptionProviderKey cannot be changed once it is set: what it encrypted could not be read any more",
+            "encryptionProviderKey",
         ),
         Rule(
-            f"!{_terway('self')} || !self.addons.exists(a, a.name == 'flannel')",
-            "addons name more than one network plug-in; keep one of flannel, terway-eniip",
-            "addons",
+            "!oldSelf.clusterSpec.startsWith('ack.pro') || self.clusterSpec.startsWith('ack.pro')",
+            "clusterSpec: a Pro cluster cannot be changed back to ack.standard; only the other way is open",
+            "clusterSpec",
+        ),
+        *(
+            rule
+            for kind, names in (("network", NETWORK_PLUGINS), ("storage", STORAGE_PLUGINS))
+            for rule in (
+                Rule(
+                    f"{_has_addon('self', names[1])} == {_has_addon('oldSelf', names[1])}",
+                    f"the {kind} plug-in cannot be changed after creation",
+                    "addons",
+                ),
+                Rule(
+                    f"!{_has_addon('self', names[1])} || !{_has_addon('self', names[0])}",
+                    f"addons name more than one {kind} plug-in; keep one of {', '.join(names)}",
+                    "addons",
+                ),
+            )
         ),
         Rule(
             "self.clusterType == 'ExternalKubernetes' ? has(self.externalCluster) : has(self.vpcId)",

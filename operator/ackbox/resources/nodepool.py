@@ -12,6 +12,7 @@ from ackbox.resources.base import (
     Column,
     Model,
     Resource,
+    Rule,
     Scale,
     Status,
     Tag,
@@ -56,7 +57,12 @@ class ScalingGroup(Model):
     spot_price_limit: Annotated[list[SpotPriceLimit], keyed("instanceType", max_length=10)] = []
     image_type: str | None = None
     """Operating system of the nodes, such as `AliyunLinux3`."""
-    system_disk_category: str | None = None
+    system_disk_category: (
+        Literal[
+            "cloud_efficiency", "cloud_ssd", "cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud", "ephemeral_ssd"
+        ]
+        | None
+    ) = None
     system_disk_size: Annotated[int, Field(ge=20, le=2048)] | None = None
     security_group_ids: Annotated[list[str], Field(max_length=5)] = []
     tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
@@ -82,7 +88,8 @@ class KubernetesConfig(Model):
 
     labels: Annotated[list[Label], keyed("key", max_length=64)] = []
     taints: Annotated[list[Taint], keyed("key", "effect", max_length=64)] = []
-    runtime: str = "containerd"
+    runtime: Literal["containerd", "Sandboxed-Container.runv"] = "containerd"
+    """`Sandboxed-Container.runv` gives each pod a virtual machine of its own; it needs bare metal."""
     unschedulable: bool = False
 
 
@@ -150,6 +157,8 @@ class NodePoolStatus(Status):
     scaling_group_id: str | None = None
     total_nodes: int | None = None
     serving_nodes: int | None = None
+    offline_nodes: int | None = None
+    """Machines that are on and serve as no node."""
 
 
 class NodePool(Resource):
@@ -169,7 +178,15 @@ class NodePool(Resource):
         REASON_COLUMN,
         AGE_COLUMN,
     )
-    RULES: ClassVar = (immutable("clusterId"),)
+    RULES: ClassVar = (
+        immutable("clusterId"),
+        immutable("type"),
+        Rule(
+            "(has(self.teeConfig) && self.teeConfig.teeEnable) == (has(oldSelf.teeConfig) && oldSelf.teeConfig.teeEnable)",
+            "teeConfig cannot be changed after creation",
+            "teeConfig",
+        ),
+    )
     SCALE: ClassVar = Scale(".spec.scalingGroup.desiredSize", ".status.totalNodes")
 
     spec: NodePoolSpec

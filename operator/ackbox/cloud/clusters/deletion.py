@@ -1,21 +1,34 @@
 """Takes everything away that belongs to a cluster which is being deleted, whatever of it is left."""
 
 import logging
+from collections.abc import Sequence
 
+from ackbox.cloud.clusters.endpoint import name_of
 from ackbox.cloud.clusters.tags import CLUSTER_TAG
 from ackbox.cloud.reconciling import Cloud, delete_all, deleting, in_parallel, remove_finalizers
 from ackbox.kube.client import Object
 from ackbox.kube.errors import NotFound
-from ackbox.resources import INSTANCE, LISTENER, NODE_POOL, ROUTE_TABLE, SERVER_GROUP, SERVICE_LOAD_BALANCER
+from ackbox.resources import (
+    INSTANCE,
+    LISTENER,
+    NODE_POOL,
+    ROUTE_TABLE,
+    SERVER_GROUP,
+    SERVICE_LOAD_BALANCER,
+    ManagedCluster,
+)
 from ackbox.resources.base import NODE_FINALIZER
 
 logger = logging.getLogger(__name__)
+
+DELETE_MODES = {"SLB": "delete", "ALB": "retain"}
 
 
 async def remove_contents(cloud: Cloud, cluster: Object) -> dict[str, int]:
     """Delete what belongs to the cluster; how much of each kind is still there."""
     pools, instances = cloud.world.pools_of(cluster), cloud.world.instances_of(cluster)
-    balancers, groups = balancers_of(cloud, cluster), groups_of(cloud, cluster)
+    groups = groups_of(cloud, cluster)
+    balancers = doomed_balancers(ManagedCluster.model_validate(cluster), balancers_of(cloud, cluster))
     listeners = _listeners_of(cloud, cluster, groups)
     await delete_all(cloud.client, NODE_POOL, pools)
     await delete_all(cloud.client, INSTANCE, instances)
@@ -40,6 +53,25 @@ def balancers_of(cloud: Cloud, cluster: Object) -> list[Object]:
     cluster_id = (cluster.get("status") or {}).get("clusterId")
     every = cloud.world.load_balancers.all(cluster["metadata"]["namespace"])
     return [each for each in every if cluster_id and _tags(each).get(CLUSTER_TAG) == cluster_id]
+
+
+def doomed_balancers(cluster: ManagedCluster, balancers: Sequence[Object]) -> list[Object]:
+    """The load balancers that go with the cluster, by its `deleteOptions`; that of its API server always does.
+
+    Unless the options say otherwise, those of Services (CLB, NLB) are deleted and those of Ingresses (ALB) are retained
+    (ACK, DeleteCluster, delete_options). One that is retained keeps its id and addresses; its listeners and server
+    groups go, for the servers are gone.
+    """
+    modes = DELETE_MODES | {option.resource_type: option.delete_mode for option in cluster.spec.delete_options}
+    return [
+        each
+        for each in balancers
+        if each["metadata"]["name"] == name_of(cluster) or modes[_resource_type(each)] == "delete"
+    ]
+
+
+def _resource_type(balancer: Object) -> str:
+    return "ALB" if (balancer["spec"].get("loadBalancerType") or "clb") == "alb" else "SLB"
 
 
 def groups_of(cloud: Cloud, cluster: Object) -> list[Object]:
