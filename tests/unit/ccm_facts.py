@@ -13,7 +13,7 @@ FACTS = ClusterFacts(
     external=False,
     service_labels={},
     routed=True,
-    api_host="127.42.1.1",
+    kubelet_address="127.42.1.1",
     kubelet_version="v1.36.3",
     pod_network=None,
 )

@@ -12,7 +12,7 @@ import pytest_asyncio
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from ackbox.dataplane.ads import AdsServer
-from ackbox.dataplane.caches import Caches
+from ackbox.dataplane.caches import Caches, is_running
 from ackbox.dataplane.controller import Controller, Subject, WorkKey
 from ackbox.dataplane.reporter import GRACE, Reporter
 from ackbox.dataplane.servers import VirtualServers
@@ -267,3 +267,20 @@ async def test_blocked_listener_says_why_at_once(rig: Rig) -> None:
     await rig.reporter.report(WorkKey(Subject.LISTENER, ("ns", "web-80-tcp")))
     ((_, fields, state),) = rig.written
     assert (fields["phase"], state.reason) == ("starting", "ServerGroupNotFound")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "answers"),
+    [
+        ("NodeUnavailable", "True", False),
+        ("ComponentsGone", "True", False),
+        ("NetworkDown", "True", False),
+        ("NetworkDown", "False", True),
+        ("HealthChecksFail", "True", True),
+        ("NodeCountDiffers", "True", True),
+    ],
+)
+def test_a_machine_whose_network_or_node_was_broken_by_hand_does_not_answer(reason, status, answers):
+    conditions = [{"type": "Any", "status": status, "reason": reason}]
+    instance = {"metadata": {"name": "i-1"}, "status": {"phase": "Running", "conditions": conditions}}
+    assert is_running(instance) is answers

@@ -1,12 +1,14 @@
 """How the API server of a workload cluster is reached: by the Secret that holds its kubeconfig.
 
-The kubeconfig of a managed cluster is our own. That of a registered cluster is its owner's and not trusted: nothing in
+The kubeconfig of a managed cluster is our own; its API server is dialled where the operator says that ackbox's own
+processes do, not by the load balancer that users come by. That of a registered cluster is its owner's and not trusted: nothing in
 it may run or read something here, and its server must be an address that the ManagedCluster's admin allows.
 """
 
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -26,7 +28,7 @@ async def connection_of(client: Client, cluster: ManagedCluster) -> Connection |
     if cluster.spec.cluster_type == "ExternalKubernetes" and external is not None:
         name, key = external.kubeconfig_secret_ref.name, external.kubeconfig_secret_ref.key
     else:
-        name, key = f"{cluster.metadata.name}-kubeconfig", "value"
+        name, key = f"{cluster.metadata.name}-kubeconfig", "ccm"
     try:
         secret = await client.get(SECRET, name, cluster.metadata.namespace)
     except NotFound:
@@ -40,7 +42,8 @@ async def connection_of(client: Client, cluster: ManagedCluster) -> Connection |
         raise KubeconfigError(f"Secret {name}, key {key}: not a text") from None
     if external is not None:
         check_server(connection.server, external.allowed_cidrs)
-    return connection
+        return connection
+    return replace(connection, server=cluster.status.internal_endpoint or connection.server)
 
 
 def check_server(server: str, allowed: Sequence[str]) -> None:

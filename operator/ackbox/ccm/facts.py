@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from urllib.parse import urlsplit
 
-from ackbox.catalog.versions import versions
+from ackbox.catalog.versions import offer
 from ackbox.resources import ManagedCluster
 
 PROVIDER_ID = re.compile(r"(?:alicloud://)?(?P<region>[a-z0-9-]+)\.(?P<instance>i-[a-z0-9]+)")
@@ -26,7 +26,7 @@ class ClusterFacts:
         external: a registered cluster: only the service controller runs, and backends are real.
         service_labels: labels by which Services of a registered cluster are chosen; empty chooses none.
         routed: whether pods are reached by routes in the VPC (Flannel) or have addresses of the VPC (Terway).
-        api_host: host of the API server, where the emulated nodes' kubelet port is served too.
+        kubelet_address: where the emulated nodes' kubelet port is served.
         kubelet_version: what emulated nodes say they run, such as `v1.36.3-aliyun.1`.
         pod_network: where the nodes' pod CIDRs are taken from; None when pods have addresses of the VPC.
     """
@@ -41,7 +41,7 @@ class ClusterFacts:
     external: bool
     service_labels: Mapping[str, str]
     routed: bool
-    api_host: str
+    kubelet_address: str
     kubelet_version: str
     pod_network: IPv4Network | None
 
@@ -64,8 +64,8 @@ def facts_of(cluster: ManagedCluster, server: str) -> ClusterFacts:
         external=external,
         service_labels=selector.match_labels if external and selector else {},
         routed=routed,
-        api_host=urlsplit(cluster.status.endpoint or server).hostname or "",
-        kubelet_version="v" + (cluster.status.current_version or versions()[0].name).removeprefix("v"),
+        kubelet_address=cluster.status.kubelet_address or urlsplit(server).hostname or "",
+        kubelet_version="v" + (cluster.status.current_version or offer().versions[0].name).removeprefix("v"),
         pod_network=IPv4Network(spec.container_cidr) if routed and spec.container_cidr else None,
     )
 

@@ -24,6 +24,7 @@ from ackbox.resources import (
     ServiceLoadBalancer,
 )
 from ackbox.resources.base import PAUSED_ANNOTATION
+from ackbox.resources.instance import UNREACHABLE, harms_of
 
 R = TypeVar("R", bound=Resource)
 
@@ -149,10 +150,9 @@ class Caches:
 
 
 def is_running(instance: Object) -> bool:
-    """Whether an Instance answers: one that is being released doesn't."""
-    return (instance.get("status") or {}).get("phase") == "Running" and not instance["metadata"].get(
-        "deletionTimestamp"
-    )
+    """Whether an Instance answers: one that is being released or was broken by hand doesn't."""
+    on = (instance.get("status") or {}).get("phase") == "Running" and not instance["metadata"].get("deletionTimestamp")
+    return on and not harms_of(instance) & UNREACHABLE
 
 
 def referring(cache: Cache, index: str, target: Object) -> list[Object]:

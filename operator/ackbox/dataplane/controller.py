@@ -61,7 +61,7 @@ class Controller:
         self.queue = WorkQueue[WorkKey](self.reconcile, "slb", workers=1)
         self.outcomes: dict[Key, Outcome] = {}
         self.found: Found = {}
-        self.lookup = Lookup(caches, lowest_port)
+        self.lookup = Lookup(caches, lowest_port, servers.home)
         self._caches = caches
         self._store = store
         self._servers = servers

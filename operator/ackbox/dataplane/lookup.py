@@ -1,9 +1,11 @@
 """Finds in the caches what a listener speaks of."""
 
+from ipaddress import IPv4Network
+
 from ackbox.dataplane import plan, ports, rules
 from ackbox.dataplane.caches import Caches
 from ackbox.dataplane.model import Identity, Targets
-from ackbox.dataplane.real_servers import EXTERNAL, real_targets
+from ackbox.dataplane.real_servers import EXTERNAL, api_server_targets, is_of_api_servers, real_targets
 from ackbox.kube.cache import key_of
 from ackbox.kube.conditions import progressing
 from ackbox.kube.refs import resolve
@@ -17,10 +19,12 @@ class Lookup:
     Args:
         caches: the management cluster's objects.
         lowest_port: the lowest port that can be bound.
+        home: this home's own /16, where its API servers are.
     """
 
-    def __init__(self, caches: Caches, lowest_port: int) -> None:
+    def __init__(self, caches: Caches, lowest_port: int, home: IPv4Network) -> None:
         self._caches = caches
+        self._home = home
         self._lowest_port = lowest_port
 
     def references(self, listener: Listener) -> plan.References:
@@ -76,6 +80,8 @@ class Lookup:
 
     def problem(self, group: ServerGroup) -> Targets | None:
         """What is wrong with a group, whoever uses it: where its real servers may be dialled; None for virtual ones."""
+        if is_of_api_servers(group):
+            return api_server_targets(group, self._home)
         cluster = self._cluster(group)
         if group.spec.cluster_id is not None and cluster is None:
             state = progressing("ClusterNotFound", f"waits for ManagedCluster {group.spec.cluster_id}")

@@ -1,15 +1,19 @@
-"""Where the servers of a registered cluster are dialled. Pure."""
+"""Where servers that are no stand-ins are dialled: those of registered clusters, and API servers. Pure."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 from ackbox.dataplane.model import Targets
 from ackbox.kube.conditions import State, stalled
 from ackbox.resources import ManagedCluster, ServerGroup
 from ackbox.resources.servergroup import BackendServer
+from ackbox.runtime.loopback import API_PORT, AddressUse
 
 EXTERNAL = "ExternalKubernetes"
 """The cluster type whose backend servers are real."""
+
+API_SERVER = "apiserver"
+"""The type of backend servers that are API servers."""
 
 SHOWN = 5
 """How many servers a message names before it only counts them."""
@@ -27,6 +31,30 @@ def real_targets(group: ServerGroup, cluster: ManagedCluster) -> Targets:
         if server not in refused
     }
     return Targets(real=True, addresses=addresses, problem=_refusal(refused, cluster, cidrs, wrong))
+
+
+def is_of_api_servers(group: ServerGroup) -> bool:
+    """Whether a group is that of an API server's load balancer."""
+    return any(server.type == API_SERVER for server in group.spec.backend_servers)
+
+
+def api_server_targets(group: ServerGroup, home: IPv4Network) -> Targets:
+    """Where API servers are dialled: only where this home has its own, and only at their port."""
+    servers = [server for server in group.spec.backend_servers if server.type == API_SERVER]
+    good = [server for server in servers if server.port == API_PORT and _is_own(server.server_ip, home)]
+    problem = None
+    if len(good) < len(group.spec.backend_servers):
+        others = sorted({f"{each.server_ip}:{each.port}" for each in group.spec.backend_servers if each not in good})
+        text = f"not sent to {', '.join(others[:SHOWN])}: no API server of this home, at port {API_PORT}"
+        problem = stalled("AddressNotAllowed", text)
+    return Targets(True, {server.identity: (server.server_ip, server.port) for server in good}, problem)
+
+
+def _is_own(text: str, home: IPv4Network) -> bool:
+    try:
+        return AddressUse.API_SERVER.holds(home, IPv4Address(text))
+    except ValueError:
+        return False
 
 
 def _networks(cidrs: Iterable[str]) -> tuple[list[IPv4Network | IPv6Network], list[str]]:

@@ -89,6 +89,7 @@ class VirtualServers:
     """
 
     def __init__(self, network: IPv4Network, linger: float = LINGER) -> None:
+        self.home = network
         self._linger = linger
         self._pool = AddressPool(list(network.subnets(prefixlen_diff=1))[1])
         self._claimed: Counter[int] = Counter()

@@ -42,7 +42,8 @@ class BackendServer(Model):
     port: Annotated[int, Field(ge=0, le=65535)]
     """0 in a group with anyPortEnabled."""
     weight: Annotated[int, Field(ge=0, le=100)] = 100
-    type: Literal["ecs", "eni"] = "ecs"
+    type: Literal["ecs", "eni", "apiserver"] = "ecs"
+    """`apiserver`: an API server of a managed cluster, dialled for real; only ackbox makes groups of these."""
     description: str | None = None
 
     @property

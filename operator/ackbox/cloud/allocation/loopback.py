@@ -1,75 +1,80 @@
-"""Loopback addresses of API servers and load balancers, reserved in one ConfigMap of the management cluster.
+"""Addresses that are reserved in a ConfigMap of the management cluster: loopback ones, and elastic IP addresses.
 
 All reservations and releases that wait go out in one resourceVersion-checked write.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from enum import Enum
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from ackbox.kube.client import CONFIG_MAP, Client, Object
 from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
+from ackbox.resources import SERVICE_LOAD_BALANCER
+from ackbox.runtime.loopback import AddressUse, candidates
 
 SYSTEM_NAMESPACE = "ackbox-system"
 CONFIG_MAP_NAME = "loopback-addresses"
 ATTEMPTS = 5
 
-
-class AddressUse(Enum):
-    """What an address is for: the first and the last value of its third byte."""
-
-    API_SERVER = (1, 15)
-    LOAD_BALANCER = (16, 127)
+Candidates = Callable[[], Iterator[IPv4Address]]
 
 
 class AddressesExhausted(Exception):
     """No address of the range is free."""
 
 
-def candidates(network: IPv4Network, use: AddressUse) -> Iterator[IPv4Address]:
-    """The addresses for a use, the lowest first. The last byte is never 0 or 255."""
-    first, last = use.value
-    base = int(network.network_address)
-    return (IPv4Address(base + third * 256 + fourth) for third in range(first, last + 1) for fourth in range(1, 255))
+def load_balancer_owner(namespace: str, name: str) -> str:
+    """How the address of a load balancer is reserved."""
+    return f"{SERVICE_LOAD_BALANCER.kind}/{namespace}/{name}"
 
 
-class LoopbackAddresses:
-    """Reserves addresses for owners, each named `<kind>/<namespace>/<name>`."""
+class AddressBook:
+    """Reserves addresses for owners in the ConfigMap `name`."""
 
-    def __init__(self, client: Client, network: IPv4Network) -> None:
+    def __init__(self, client: Client, name: str) -> None:
         self._client = client
-        self._network = network
+        self._name = name
         self._lock = asyncio.Lock()
         self._config_map: Object | None = None
-        self._wanted: dict[str, tuple[AddressUse, str | None]] = {}
+        self._wanted: dict[str, tuple[Candidates, str | None]] = {}
         self._unwanted: set[str] = set()
         self._known: dict[str, IPv4Address] = {}
 
-    async def reserve(self, owner: str, use: AddressUse, before: str | None = None) -> str:
-        """The address of an owner; the one it had `before`, if that is free, else a new one.
+    async def claim(self, owner: str, candidates: Candidates, before: str | None = None) -> str | None:
+        """The address of an owner; the one it had `before`, if that is free, else a new one; None when none is left.
 
-        Raises:
-            AddressesExhausted: none is left.
+        `candidates` gives the addresses that it may have, the preferred ones first.
         """
         if owner in self._known:
             return str(self._known[owner])
-        self._wanted[owner] = (use, before)
+        self._wanted[owner] = (candidates, before)
         self._unwanted.discard(owner)
         address = (await self._flush()).get(owner)
         if address is None:
             self._wanted.pop(owner, None)
-            raise AddressesExhausted(f"every loopback address for {use.name} is taken")
+            return None
         self._known[owner] = address
         return str(address)
 
     async def release(self, owner: str) -> None:
         """Give the address of an owner back; harmless when it has none."""
+        self._forget(owner)
+        await self._flush()
+
+    async def release_others(self, prefix: str, kept: Collection[str]) -> None:
+        """Give back the addresses of every owner whose name begins so, but for those that are kept."""
+        # The answer of a flush that changes nothing is everybody's address.
+        for owner in await self._flush():
+            if owner.startswith(prefix) and owner not in kept:
+                self._forget(owner)
+        if self._unwanted:
+            await self._flush()
+
+    def _forget(self, owner: str) -> None:
         self._unwanted.add(owner)
         self._known.pop(owner, None)
         self._wanted.pop(owner, None)
-        await self._flush()
 
     async def _flush(self) -> dict[str, IPv4Address]:
         async with self._lock:
@@ -82,20 +87,20 @@ class LoopbackAddresses:
                     return owners
                 body = {"metadata": {"resourceVersion": config_map["metadata"]["resourceVersion"]}, "data": change}
                 try:
-                    self._config_map = await self._client.patch(CONFIG_MAP, CONFIG_MAP_NAME, SYSTEM_NAMESPACE, body)
+                    self._config_map = await self._client.patch(CONFIG_MAP, self._name, SYSTEM_NAMESPACE, body)
                 except (Conflict, NotFound):
                     self._config_map = None  # Somebody else changed or deleted it: read it anew.
-            raise Conflict(409, "Conflict", f"ConfigMap {CONFIG_MAP_NAME} keeps changing")
+            raise Conflict(409, "Conflict", f"ConfigMap {self._name} keeps changing")
 
     def _plan(self, data: dict[str, str]) -> tuple[dict[str, str | None], dict[str, IPv4Address]]:
         """The merge patch of the data, and everybody's address after it."""
         owners = {owner: _address(key) for key, owner in data.items()}
         change: dict[str, str | None] = {_key(owners.pop(owner)): None for owner in self._unwanted if owner in owners}
         taken = set(owners.values())
-        for owner, (use, before) in self._wanted.items():
+        for owner, (free, before) in self._wanted.items():
             if owner in owners:
                 continue
-            address = _choose(candidates(self._network, use), taken, before)
+            address = _choose(free(), taken, before)
             if address is None:
                 continue
             owners[owner] = address
@@ -105,13 +110,32 @@ class LoopbackAddresses:
 
     async def _load(self) -> Object:
         try:
-            return await self._client.get(CONFIG_MAP, CONFIG_MAP_NAME, SYSTEM_NAMESPACE)
+            return await self._client.get(CONFIG_MAP, self._name, SYSTEM_NAMESPACE)
         except NotFound:
             pass
         # The namespace comes with the installation, and so does the right to make this in it.
         with contextlib.suppress(AlreadyExists):
-            await self._client.create(CONFIG_MAP, {"metadata": {"name": CONFIG_MAP_NAME}}, SYSTEM_NAMESPACE)
-        return await self._client.get(CONFIG_MAP, CONFIG_MAP_NAME, SYSTEM_NAMESPACE)
+            await self._client.create(CONFIG_MAP, {"metadata": {"name": self._name}}, SYSTEM_NAMESPACE)
+        return await self._client.get(CONFIG_MAP, self._name, SYSTEM_NAMESPACE)
+
+
+class LoopbackAddresses(AddressBook):
+    """Reserves loopback addresses; an owner is named `<kind>/<namespace>/<name>`."""
+
+    def __init__(self, client: Client, network: IPv4Network) -> None:
+        super().__init__(client, CONFIG_MAP_NAME)
+        self._network = network
+
+    async def reserve(self, owner: str, use: AddressUse, before: str | None = None) -> str:
+        """The address of an owner; the one it had `before`, if that is free, else a new one.
+
+        Raises:
+            AddressesExhausted: none is left.
+        """
+        address = await self.claim(owner, lambda: candidates(self._network, use), before)
+        if address is None:
+            raise AddressesExhausted(f"every loopback address for {use.name} is taken")
+        return address
 
 
 def _choose(free: Iterator[IPv4Address], taken: set[IPv4Address], before: str | None) -> IPv4Address | None:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 from ackbox.catalog.quotas import QuotaName
+from ackbox.catalog.regions import edition
 from ackbox.cloud.allocation import ids
+from ackbox.cloud.allocation.account import CREATE_CLUSTER, account_problem, forbidden
 from ackbox.cloud.allocation.loopback import AddressesExhausted
-from ackbox.cloud.allocation.quota import Seats, refusal
+from ackbox.cloud.allocation.quota import loosened
 from ackbox.cloud.clusters import registered
 from ackbox.cloud.clusters.deletion import remove_contents
-from ackbox.cloud.clusters.managed import ControlPlanes, ManagedClusters
+from ackbox.cloud.clusters.managed import ControlPlanes, ManagedClusters, Standing
 from ackbox.cloud.clusters.parts import Part, together
 from ackbox.cloud.clusters.plan import problem, running_phase
 from ackbox.cloud.reconciling import (
@@ -28,7 +30,9 @@ from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, ready
 from ackbox.kube.refs import resolve
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster, Vpc
+from ackbox.resources.account import ACCOUNT_NAME
 from ackbox.resources.base import CLUSTER_LABEL, RESOURCE_FINALIZER
+from ackbox.resources.instance import InstanceRole
 from ackbox.resources.managedcluster import ClusterPhase
 from ackbox.runtime.errors import RuntimeProblem
 
@@ -46,13 +50,14 @@ CHECK_PERIOD = 30.0
 
 EXTERNAL = "ExternalKubernetes"
 
+MASTER = InstanceRole.MASTER.value
+
 
 class Clusters(Controller):
     """Reconciles ManagedClusters."""
 
     def __init__(self, cloud: Cloud, planes: ControlPlanes, parts: Sequence[Part] = ()) -> None:
         super().__init__(cloud, MANAGED_CLUSTER, "clusters", workers=8)
-        self._seats = Seats()
         self._managed = ManagedClusters(cloud, planes)
         self._parts = parts
         self._checked: dict[str, float] = {}
@@ -60,7 +65,8 @@ class Clusters(Controller):
         world = cloud.world
         world.clusters.subscribe(self._on_cluster)
         world.vpcs.subscribe(self._on_shared)
-        world.cloud_quotas.subscribe(self._on_shared)
+        world.cloud_quotas.subscribe(self._on_quota)
+        world.accounts.subscribe(self._on_shared)
         world.node_pools.subscribe(self._on_pool)
         world.instances.subscribe(self._on_instance)
         for cache in (world.load_balancers, world.listeners, world.server_groups):
@@ -76,21 +82,25 @@ class Clusters(Controller):
             return
         obj = await add_finalizer(self.cloud.client, MANAGED_CLUSTER, obj, RESOURCE_FINALIZER)
         cluster = ManagedCluster.model_validate(obj)
-        state = self._admit(cluster)
+        state = await self._admit(obj, cluster)
         if state is not None:
             phase = cluster.status.phase or ClusterPhase.INITIAL.value
             if not cluster.status.cluster_id:
                 phase = (ClusterPhase.FAILED if state.stalled else ClusterPhase.INITIAL).value
-            await self.report(obj, {"phase": phase}, state, warn="Quota" in state.reason)
+            await self.report(obj, {"phase": phase}, state, warn="Quota" in state.reason or forbidden(state))
             self.resync(key)
         elif cluster.spec.cluster_type == EXTERNAL:
             await self._watch_registered(obj, cluster)
         else:
             await self._run(obj, cluster)
 
-    def _admit(self, cluster: ManagedCluster) -> State | None:
+    async def _admit(self, obj: Object, cluster: ManagedCluster) -> State | None:
         """Why the cluster can't have its place; None when it can, or has it."""
         namespace = cluster.metadata.namespace
+        account = self.cloud.world.accounts.get(namespace, ACCOUNT_NAME)
+        unpaid = account_problem(account, CREATE_CLUSTER, cluster.spec.cluster_type != EXTERNAL)
+        if unpaid is not None and not _cluster_id(obj):
+            return progressing(*unpaid)
         every = [each for each in self.cloud.world.clusters.all(namespace) if _cluster_id(each)]
         if cluster.spec.cluster_type != EXTERNAL:
             found = resolve(self.cloud.world.vpcs, namespace, cluster.spec.vpc_id)
@@ -104,11 +114,12 @@ class Clusters(Controller):
             wrong = problem(cluster, vpc, neighbours)
             if wrong is not None:
                 return wrong
-        holders = {each["metadata"]["uid"] for each in every}
-        limit = self.cloud.quotas.limit(namespace, QuotaName.CLUSTERS)
-        if self._seats.take(namespace, cluster.metadata.uid, holders, limit):
-            return None
-        return progressing(*refusal(QuotaName.CLUSTERS, len(holders), limit))
+        form = edition(cluster.spec)
+        holders = {
+            each["metadata"]["uid"] for each in every if edition(ManagedCluster.model_validate(each).spec) is form
+        }
+        refused = await self.cloud.quotas.take(obj, QuotaName.CLUSTERS, holders, form.value, form.value)
+        return progressing(*refused) if refused else None
 
     async def _run(self, obj: Object, cluster: ManagedCluster) -> None:
         cluster_id = ids.cluster_id(cluster.metadata.uid)
@@ -118,33 +129,42 @@ class Clusters(Controller):
         if cluster.status.endpoint is None:
             # The id comes first: it is the cluster's place under the quota, and what its processes are named by.
             starting = {**fields, "phase": ClusterPhase.INITIAL.value}
-            await self.report(obj, starting, progressing("CreatingControlPlane"))
+            if cluster.status.cluster_id is None:
+                await self.report(obj, starting, progressing("CreatingControlPlane"))
         try:
-            result = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
+            found = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
         except (AddressesExhausted, RuntimeProblem, ValueError) as error:
             await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
             raise
-        if not result.ready:
-            waiting = progressing(
-                "StartingControlPlane", "the API server, its controllers or its nodes don't answer yet"
-            )
-            await self.report(obj, fields, waiting)
-            uid = cluster.metadata.uid
-            self._checked.pop(uid, None)
-            polls = self._polls[uid] = self._polls.get(uid, 0) + 1
-            self.queue.add(cluster.key, after=min(FIRST_POLL * 1.1**polls, LONGEST_POLL))
+        fields |= found.fields
+        if found.state is not None:
+            fields |= {"phase": found.phase} if found.phase else {}
+            warn = found.phase == ClusterPhase.UNAVAILABLE or "Quota" in found.state.reason
+            await self.report(obj, fields, found.state, warn, found.aspects)
+            self._look_again(cluster, found)
             return
-        self._polls.pop(cluster.metadata.uid, None)
+        assert found.spec is not None, "a control plane without a state serves"
         pools = [(pool.get("status") or {}).get("phase") for pool in self.cloud.world.pools_of(obj)]
-        done = {**fields, "endpoint": result.endpoint, "currentVersion": result.version}
-        async with self._managed.client(result.spec) as workload:
+        async with await self._managed.client(found.spec) as workload:
             parts = together([await part.ensure(obj, cluster, workload) for part in self._parts])
         phase = parts.phase or running_phase(pools).value
         state = parts.state or ready("Running")
-        await self.report(obj, {**done, **parts.fields, "phase": phase}, state, aspects=parts.aspects)
-        self.resync(cluster.key, CHECK_PERIOD)
+        aspects = (*found.aspects, *parts.aspects)
+        await self.report(obj, {**fields, **parts.fields, "phase": phase}, state, aspects=aspects)
+        self._look_again(cluster, found)
         if parts.again is not None:
             self.queue.add(cluster.key, after=parts.again)
+
+    def _look_again(self, cluster: ManagedCluster, found: Standing) -> None:
+        """Soon while something is under way, later and later; else from time to time."""
+        uid = cluster.metadata.uid
+        self.resync(cluster.key, CHECK_PERIOD)
+        if found.settled:
+            self._polls.pop(uid, None)
+            return
+        self._checked.pop(uid, None)
+        polls = self._polls[uid] = self._polls.get(uid, 0) + 1
+        self.queue.add(cluster.key, after=min(FIRST_POLL * 1.1**polls, LONGEST_POLL))
 
     def _due(self, cluster: ManagedCluster) -> bool:
         """Whether the control plane's processes are to be looked at now."""
@@ -159,6 +179,7 @@ class Clusters(Controller):
         found = await registered.look(self.cloud.client, cluster)
         fields = {
             "clusterId": ids.cluster_id(cluster.metadata.uid),
+            "edition": edition(cluster.spec).value,
             "phase": found.phase.value,
             "endpoint": found.endpoint or cluster.status.endpoint,
             "currentVersion": found.version or cluster.status.current_version,
@@ -183,7 +204,7 @@ class Clusters(Controller):
             await self._managed.remove(cluster, ids.cluster_id(cluster.metadata.uid))
         self._checked.pop(cluster.metadata.uid, None)
         self._polls.pop(cluster.metadata.uid, None)
-        self._seats.leave(cluster.metadata.namespace, cluster.metadata.uid)
+        await self.cloud.quotas.leave(obj)
         for part in self._parts:
             part.forget(cluster.metadata.uid)
         latest = self.cloud.world.clusters.get(*cluster.key)
@@ -192,9 +213,14 @@ class Clusters(Controller):
 
     def _on_cluster(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
+            self._checked.pop(new["metadata"]["uid"], None)
             self.queue.add(_key(new))
         if new is None and old is not None:
             self._add_waiting(old["metadata"]["namespace"])
+
+    def _on_quota(self, old: Object | None, new: Object | None) -> None:
+        if loosened(old, new):
+            self._add_waiting((new or old or {})["metadata"]["namespace"])
 
     def _on_shared(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -217,19 +243,29 @@ class Clusters(Controller):
     def _on_instance(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
         name = label(obj, CLUSTER_LABEL) if obj else None
-        if obj is not None and name and (old is None or new is None or deleting(old) != deleting(new)):
+        if obj is None or not name:
+            return
+        if old is None or new is None or deleting(old) != deleting(new) or _is_master(obj):
             self.queue.add((obj["metadata"]["namespace"], name), after=GATHER)
 
     def _on_part(self, old: Object | None, new: Object | None) -> None:
-        """Something that a deleted cluster may wait for is gone."""
+        """The API server's load balancer has changed, or something that a deleted cluster may wait for is gone."""
+        obj = new or old
+        name = label(obj, CLUSTER_LABEL) if obj else None
+        if obj is not None and name:
+            self.queue.add((obj["metadata"]["namespace"], name))
         if new is None and old is not None:
-            for obj in self.cloud.world.clusters.all(old["metadata"]["namespace"]):
-                if deleting(obj):
-                    self.queue.add(_key(obj), after=GATHER)
+            for each in self.cloud.world.clusters.all(old["metadata"]["namespace"]):
+                if deleting(each):
+                    self.queue.add(_key(each), after=GATHER)
 
 
 def _key(obj: Object) -> Key:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _is_master(obj: Object) -> bool:
+    return bool(obj["spec"].get("instanceRole") == MASTER)
 
 
 def _cluster_id(obj: Object) -> str | None:
