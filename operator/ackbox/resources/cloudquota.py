@@ -25,9 +25,42 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class CloudQuotaSpec(Model):
-    """Raised or lowered limits, by quota name."""
+    """Raised or lowered limits, by quota name, or by `<edition>/<name>` and `<region>/<name>` for one of them only."""
 
-    hard: Annotated[dict[str, Count], Field(max_length=64)] = {}
+    hard: Annotated[dict[str, Count], Field(max_length=200)] = {}
+
+
+class Reserved(Model):
+    """What of the account's quotas the machines of a VPC may use at most."""
+
+    vpc: str
+    region_id: str
+    used: dict[str, int]
+    """By quota name."""
+
+
+class ClusterUse(Model):
+    """What admission has to know of a cluster."""
+
+    edition: str
+    region_id: str
+    node_pools: int
+    nodes: int
+    """Masters, and the desired sizes of all its node pools."""
+
+
+class PoolUse(Model):
+    """What admission has to know of a node pool, as a request for another scale names nothing but its name."""
+
+    cluster: str
+    vcpus: int
+    """Of one machine, the smallest that it may have."""
+    quota: str
+    """The quota that they count against; empty for subscription."""
+
+
+ATOMIC = {"x-kubernetes-map-type": "atomic"}
+"""The operator alone writes it; a thousand keys of their own would double the object's managedFields."""
 
 
 class CloudQuotaStatus(Status):
@@ -35,7 +68,19 @@ class CloudQuotaStatus(Status):
 
     hard: dict[str, int] = {}
     used: dict[str, int] = {}
+    # Who has a place, and what is reserved: written before it is used, always with the object's resourceVersion.
+    claims: Annotated[dict[str, dict[str, str]], Field(json_schema_extra=ATOMIC)] = {}
+    """Holders of places under a quota: names by uid, by `<name>` or `<name>/<what one figure covers>`."""
+    reserved: Annotated[dict[str, Reserved], Field(json_schema_extra=ATOMIC)] = {}
+    """Reservations of machines, by the uid of their VPC."""
+    revision: int = 0
+    """How many reservations were made, so that each is a change of this object."""
     # What admission goes by where a quota holds for each of many. An API server can't count other objects itself.
+    clusters: dict[str, ClusterUse] = {}
+    """Clusters, by name and by id."""
+    node_pools: dict[str, PoolUse] = {}
+    asked: dict[str, int] = {}
+    """VCPUs by region and quota: those that are used, and those of machines that node pools still wait for."""
     full_load_balancers: dict[str, int] = {}
     """Load balancers, by name and by id, that take no further listener, and how many they have."""
     full_instances: dict[str, int] = {}

@@ -6,14 +6,16 @@ out in one resourceVersion-checked write.
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
 from ackbox.cloud.allocation import ids
-from ackbox.cloud.allocation.addresses import integers, usable
+from ackbox.cloud.allocation.addresses import block_addresses, integers, usable
+from ackbox.cloud.allocation.batches import Batches
+from ackbox.cloud.allocation.quota import Quotas, account_use, allocations
 from ackbox.kube.cache import Cache, Key
 from ackbox.kube.client import Client, Object
 from ackbox.kube.conditions import merge_difference
@@ -23,7 +25,7 @@ from ackbox.resources.network import Allocation
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 5
+ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,15 @@ class Draft:
 
     def taken(self) -> set[int]:
         """Addresses that are given out, as integers."""
-        return integers(entry.address for entry in self.entries.values())
+        taken = integers(entry.address for entry in self.entries.values())
+        for entry in self.entries.values():
+            if entry.pod_block is not None:
+                taken.update(block_addresses(entry.pod_block))
+        return taken
+
+    def use(self) -> dict[str, int]:
+        """What the reservations use of the quotas that span the account's VPCs."""
+        return account_use(self._raw.values())
 
     def reserve(self, entries: Iterable[Allocation]) -> None:
         """Add reservations."""
@@ -99,6 +109,9 @@ class Draft:
 
     def _switches(self) -> list[Object]:
         used = Counter(entry.v_switch_id for entry in self.entries.values())
+        for entry in self.entries.values():
+            if entry.pod_block is not None:
+                used[entry.pod_v_switch_id or ""] += len(block_addresses(entry.pod_block))
         return [
             {
                 "vSwitchName": switch.name,
@@ -117,20 +130,20 @@ class Draft:
 Change = Callable[[Draft], None]
 
 
-@dataclass(frozen=True)
-class _Pending:
-    change: Change
-    done: asyncio.Future[None]
-
-
 class Ledgers:
-    """Changes the reservations of VPCs, one write at a time in a namespace (the vCPU quota spans its VPCs)."""
+    """Changes the reservations of VPCs, one write at a time in a namespace (quotas of the account span its VPCs).
 
-    def __init__(self, client: Client, vpcs: Cache) -> None:
+    What machines use of such quotas is reserved in the account's book first, on the same look at the book that the change
+    was decided on. So a VPC has to be read before the book is written: whoever lowers a reservation again changes the
+    VPC first, and a writer that was held up in between finds it changed.
+    """
+
+    def __init__(self, client: Client, vpcs: Cache, quotas: Quotas) -> None:
         self._client = client
         self._vpcs = vpcs
-        self._pending: dict[Key, list[_Pending]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._quotas = quotas
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._batches = Batches[Key, Change](self._write, lambda key: self._locks[key[0]])
 
     async def update(self, key: Key, change: Change) -> None:
         """Apply a change to a VPC's reservations and return once it is written.
@@ -140,28 +153,27 @@ class Ledgers:
         Raises:
             NotFound: the VPC isn't there.
         """
-        mine = _Pending(change, asyncio.get_running_loop().create_future())
-        self._pending.setdefault(key, []).append(mine)
-        async with self._locks.setdefault(key[0], asyncio.Lock()):
-            batch = self._pending.pop(key, [])
-            if batch:
-                await self._settle(key, batch)
-        await mine.done
+        await self._batches.add(key, change)
 
-    async def _settle(self, key: Key, batch: list[_Pending]) -> None:
-        try:
-            await self._write(key, [each.change for each in batch])
-        except BaseException as error:
-            for each in batch:
-                if isinstance(error, Exception):
-                    each.done.set_exception(error)
-                else:
-                    each.done.cancel()
-            if not isinstance(error, Exception):
-                raise
-        else:
-            for each in batch:
-                each.done.set_result(None)
+    async def lower(self, key: Key) -> bool:
+        """Lower the account's reservation for a VPC to what its machines use; False when others were at work."""
+        namespace, name = key
+        async with self._locks[namespace]:
+            page, vpc = self._quotas.book.page(namespace), self._vpcs.get(namespace, name)
+            if vpc is None or not exceeds(page.reserved, vpc):
+                return True
+            metadata, revision = vpc["metadata"], (vpc.get("status") or {}).get("quotaRevision", 0)
+            body = {
+                "metadata": {"resourceVersion": metadata["resourceVersion"]},
+                "status": {"quotaRevision": revision + 1},
+            }
+            try:
+                vpc = await self._client.patch(VPC, name, namespace, body, "status")
+                page.reserved[metadata["uid"]] = _reservation(vpc)
+                await self._quotas.book.write(page)
+            except Conflict:
+                return False
+            return True
 
     async def _write(self, key: Key, changes: list[Change]) -> None:
         namespace, name = key
@@ -169,14 +181,20 @@ class Ledgers:
         if vpc is None:
             raise NotFound(404, "NotFound", f"VPC {name} is gone")
         for attempt in range(ATTEMPTS):
+            page = self._quotas.book.page(namespace)
             draft = Draft(vpc)
+            before = draft.use()
             for change in changes:
                 change(draft)
             difference = draft.difference()
             if not difference:
                 return
             body = {"metadata": {"resourceVersion": vpc["metadata"]["resourceVersion"]}, "status": difference}
+            after = draft.use()
             try:
+                if any(count > before.get(quota, 0) for quota, count in after.items()):
+                    page.reserve(vpc["metadata"]["uid"], name, draft.vpc.spec.region_id, after)
+                    await self._quotas.book.write(page)
                 await self._client.patch(VPC, name, namespace, body, "status")
                 return
             except Conflict:
@@ -184,3 +202,15 @@ class Ledgers:
                     raise
                 vpc = await self._client.get(VPC, name, namespace)
                 self._vpcs.upsert(vpc)
+
+
+def exceeds(reserved: Mapping[str, Object], vpc: Object) -> bool:
+    """Whether more is reserved for a VPC than its machines use."""
+    held = (reserved.get(vpc["metadata"]["uid"]) or {}).get("used") or {}
+    used = account_use(allocations(vpc))
+    return any(count > used.get(quota, 0) for quota, count in held.items())
+
+
+def _reservation(vpc: Object) -> Object:
+    used = account_use(allocations(vpc))
+    return {"vpc": vpc["metadata"]["name"], "regionId": vpc["spec"]["regionId"], "used": used}
