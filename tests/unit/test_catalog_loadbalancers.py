@@ -2,7 +2,7 @@
 
 import pytest
 
-from ackbox.catalog.loadbalancers import Limits, limits, load_balancer_rules, specs
+from ackbox.catalog.loadbalancers import Limits, limits, specs
 from ackbox.catalog.network import network_rules
 from ackbox.resources.loadbalancer import ServiceLoadBalancerSpec
 
@@ -65,6 +65,6 @@ def test_internet_bandwidth_is_that_of_the_elastic_addresses_unless_a_package_li
 
 
 def test_addresses_of_different_kinds_never_meet():
-    elastic, public = load_balancer_rules().elastic_addresses, network_rules().public_addresses
+    elastic, public = network_rules().elastic_addresses, network_rules().public_addresses
     assert elastic.subnet_of(public)
     assert public[0x7FFF] < elastic[0]  # The Internet addresses of CLBs end at the loopback range's last one.

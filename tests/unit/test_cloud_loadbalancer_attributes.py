@@ -1,6 +1,6 @@
 """What the cloud gives a load balancer besides its private addresses."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
@@ -9,10 +9,11 @@ from ackbox.cloud.loadbalancers.attributes import (
     bound_elsewhere,
     busy,
     crowding,
-    elastic_addresses,
     elastic_ids,
+    missing,
     public_address,
     shown,
+    with_ids,
 )
 from ackbox.resources import ServiceLoadBalancer
 
@@ -55,7 +56,7 @@ def test_a_clb_shows_its_public_or_its_private_address_and_no_name():
 @pytest.mark.parametrize("kind", ["nlb", "alb"])
 def test_an_nlb_or_alb_has_a_name_and_an_address_in_each_zone(kind):
     wanted = balancer(loadBalancerType=kind, zoneMappings=ZONES)
-    elastic = elastic_addresses(elastic_ids(wanted).values(), {}, set())
+    elastic = {each: f"198.19.0.{n}" for n, each in enumerate(elastic_ids(wanted).values(), 1)}
     status = status_of(wanted, PRIVATE, elastic)
     assert status["loadBalancerId"].startswith(f"{kind}-")
     assert status["dnsName"] == f"{status['loadBalancerId']}.cn-hangzhou.{kind}.aliyuncs.com"
@@ -92,30 +93,44 @@ def test_source_ranges_are_kept_in_a_security_group_of_its_own():
     assert status_of(balancer(sourceRanges=["10.0.0.0/8"]))["sourceRangeSecurityGroupId"].startswith("sg-")
 
 
-def test_an_elastic_address_stays_the_same_wherever_it_is_bound_and_is_nobody_elses():
-    first = elastic_addresses(["eip-1", "eip-2"], {}, set())
-    assert elastic_addresses(["eip-2"], {}, set()) == {"eip-2": first["eip-2"]}
-    assert first["eip-1"] != first["eip-2"]
-    assert all(IPv4Address(address) in IPv4Network("198.19.0.0/16") for address in first.values())
-    other = elastic_addresses(["eip-1"], {}, {first["eip-1"]})
-    assert other["eip-1"] != first["eip-1"]
-    assert elastic_addresses(["eip-1"], {"eip-1": other["eip-1"]}, set()) == other
+def test_elastic_addresses_can_be_named_by_their_objects():
+    spec = {"addressType": "intranet", "eips": [{"allocationId": "office"}]}
+    assert elastic_ids(with_ids(balancer(**spec), {"office": "eip-1"})) == {"": "eip-1"}
+    zones = with_ids(balancer(loadBalancerType="nlb", zoneMappings=ZONES), {"eip-mine": "eip-2"})
+    assert elastic_ids(zones)["cn-hangzhou-i"] == "eip-2"
+    assert elastic_ids(zones)["cn-hangzhou-h"].startswith("eip-")
+    young, old = raw(name="a", born="2026-01-02T00:00:00Z", **spec), raw(**spec)
+    late = with_ids(ServiceLoadBalancer.model_validate(young), {"office": "eip-1"})
+    assert bound_elsewhere(late, ["eip-1"], [old], {"office": "eip-1"}) == {"eip-1": "load balancer b"}
+
+
+def test_an_elastic_address_that_is_not_there_yet_is_waited_for():
+    told = missing(["office"], {})
+    assert told is not None
+    assert (told.reason, told.stalled) == ("InvalidAllocationId.NotFound", False)
+    assert "office" in told.message
+    waiting = missing(["eip-1"], {"eip-1": None})
+    assert waiting is not None
+    assert "eip-1 is being allocated" in waiting.message
+    assert missing(["eip-1", "eip-bought-elsewhere"], {"eip-1": "198.19.0.1"}) is None
 
 
 def test_who_has_an_elastic_address_keeps_it_else_the_older_one_gets_it():
     spec = {"addressType": "intranet", "eips": [{"allocationId": "eip-1"}]}
     young = {"name": "a", "born": "2026-01-02T00:00:00Z", **spec}
-    assert bound_elsewhere(balancer(**young), ["eip-1"], [raw(**young), raw(**spec)]) == {"eip-1": "b"}
-    assert bound_elsewhere(balancer(**spec), ["eip-1"], [raw(**young), raw(**spec)]) == {}
+    assert bound_elsewhere(balancer(**young), ["eip-1"], [raw(**young), raw(**spec)], {}) == {
+        "eip-1": "load balancer b"
+    }
+    assert bound_elsewhere(balancer(**spec), ["eip-1"], [raw(**young), raw(**spec)], {}) == {}
     has = raw(**young, bound=["eip-1"])
-    assert bound_elsewhere(balancer(**spec), ["eip-1"], [has]) == {"eip-1": "a"}
-    assert bound_elsewhere(ServiceLoadBalancer.model_validate(has), ["eip-1"], [raw(**spec)]) == {}
+    assert bound_elsewhere(balancer(**spec), ["eip-1"], [has], {}) == {"eip-1": "load balancer a"}
+    assert bound_elsewhere(ServiceLoadBalancer.model_validate(has), ["eip-1"], [raw(**spec)], {}) == {}
     given_up = raw(name="a", bound=["eip-1"])
-    assert bound_elsewhere(balancer(**spec), ["eip-1"], [given_up]) == {"eip-1": "a"}
+    assert bound_elsewhere(balancer(**spec), ["eip-1"], [given_up], {}) == {"eip-1": "load balancer a"}
 
 
 def test_a_bound_elastic_address_is_told_of():
-    state = busy({"eip-1": "a"})
+    state = busy({"eip-1": "load balancer a"})
     assert state is not None
     assert state.reason == "IncorrectEipStatus"
     assert "eip-1 is bound to load balancer a" in state.message

@@ -2,10 +2,7 @@
 
 import pytest
 
-from ackbox.catalog.quotas import QuotaName
-from ackbox.cloud.allocation.quota import hard
 from ackbox.cloud.network.plan import deletion_state, route_table_state, some, vpc_state
-from ackbox.cloud.quotas.plan import quota_state, used
 from ackbox.resources import RouteTable, Vpc
 
 
@@ -21,7 +18,7 @@ def vpc(region="cn-hangzhou", zone="cn-hangzhou-h", cidr="192.168.0.0/24", alloc
 
 
 def test_a_good_vpc_is_ready():
-    assert vpc_state(vpc()).ready == "True"
+    assert vpc_state(vpc(), {}).ready == "True"
 
 
 @pytest.mark.parametrize(
@@ -39,7 +36,7 @@ def test_a_good_vpc_is_ready():
     ],
 )
 def test_a_wrong_vpc_is_stalled(wrong, reason, words):
-    state = vpc_state(wrong)
+    state = vpc_state(wrong, {})
     assert (state.reason, state.stalled) == (reason, True)
     assert all(word in state.message for word in words), state.message
 
@@ -68,51 +65,3 @@ def table(count):
 )
 def test_a_route_table_tells_its_state(count, where, reason):
     assert route_table_state(table(count), where, 3).reason == reason
-
-
-def test_what_counts_is_had_and_per_thing_quotas_show_the_fullest():
-    machine = {"owner": "i-1", "instanceType": "ecs.g6.xlarge", "cluster": "a"}
-    other = {**machine, "owner": "i-2", "cluster": "b"}
-    third = {**machine, "owner": "i-3"}
-    server = {"serverId": "i-1", "serverIp": "192.168.0.1"}
-    counted = used(
-        clusters=[{"status": {"clusterId": "c1"}}, {"status": {}}],
-        node_pools=[
-            {"spec": {"clusterId": "a"}, "status": {"nodepoolId": "np1"}},
-            {"spec": {"clusterId": "a"}, "status": {"nodepoolId": "np2"}},
-            {"spec": {"clusterId": "b"}, "status": {"nodepoolId": "np3"}},
-            {"spec": {"clusterId": "b"}},
-        ],
-        vpcs=[{"status": {"allocations": [machine, other, third, {"owner": "slb/x"}]}}, {}],
-        load_balancers=[
-            {"metadata": {"name": "x"}, "status": {"loadBalancerId": "lb-1"}},
-            {"metadata": {"name": "n"}, "spec": {"loadBalancerType": "nlb"}, "status": {"loadBalancerId": "nlb-1"}},
-            {},
-        ],
-        listeners=[{"spec": {"loadBalancerId": name}} for name in ("x", "lb-1", "y")],
-        server_groups=[
-            {"spec": {"loadBalancerId": "x", "backendServers": [{**server, "port": 80}, {**server, "port": 81}]}},
-            {"spec": {"loadBalancerId": "x", "backendServers": [{**server, "serverId": "i-2"}]}},
-            {"spec": {"loadBalancerId": "y", "backendServers": [{**server, "port": 80}]}},
-            {"spec": {"loadBalancerId": "z", "backendServers": [{**server, "type": "eni", "port": 80}]}},
-        ],
-        route_tables=[{"spec": {"routeEntries": [{}, {}]}}, {"spec": {}}],
-    )
-    assert counted == {
-        "clusters": 1,
-        "nodepools": 2,
-        "nodes": 2,
-        "vcpus": 12,
-        "loadbalancers": 1,
-        "listeners": 2,
-        "backends": 2,
-        "attachments": 2,
-        "routeentries": 2,
-    }
-    state = quota_state(hard({"spec": {"hard": {"vcpus": 12}}}), counted)
-    assert (state.ready, state.reason, state.message) == ("True", "QuotaUsedUp", "vcpus: 12 of 12")
-
-
-def test_an_empty_account_uses_nothing():
-    names = ("clusters", "node_pools", "vpcs", "load_balancers", "listeners", "server_groups", "route_tables")
-    assert used(**{name: [] for name in names}) == {name.value: 0 for name in QuotaName}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv6Network
 from typing import Any
 
 from ackbox.catalog.data import read_yaml
@@ -39,14 +39,12 @@ class LoadBalancerRules:
         minimum_zones: of each kind that stands in zones.
         domains: what the names of each kind end with, after id and region.
         ipv6_addresses: where IPv6 addresses come from.
-        elastic_addresses: where elastic IP addresses come from.
     """
 
     default_spec: str
     minimum_zones: dict[LoadBalancerType, int]
     domains: dict[LoadBalancerType, str]
     ipv6_addresses: IPv6Network
-    elastic_addresses: IPv4Network
 
 
 @cache
@@ -59,7 +57,6 @@ def load_balancer_rules() -> LoadBalancerRules:
         minimum_zones={kind: table[kind]["minimumZones"] for kind in zonal},
         domains={kind: table[kind]["domain"] for kind in zonal},
         ipv6_addresses=IPv6Network(table["ipv6Addresses"]),
-        elastic_addresses=IPv4Network(table["elasticAddresses"]),
     )
 
 

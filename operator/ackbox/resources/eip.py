@@ -1,5 +1,6 @@
 """ElasticIPAddress: an EIP of the account. Field names follow the VPC API's AllocateEipAddress."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from ackbox.resources.base import (
     Column,
     Model,
     Resource,
+    Rule,
     Status,
     ackbox_kind,
     immutable,
@@ -19,11 +21,19 @@ from ackbox.resources.base import (
 ELASTIC_IP_ADDRESS = ackbox_kind("elasticipaddresses", "ElasticIPAddress")
 
 
+class ElasticIPAddressPhase(StrEnum):
+    """VPC's own state words."""
+
+    ALLOCATING = "Allocating"
+    AVAILABLE = "Available"
+    IN_USE = "InUse"
+
+
 class ElasticIPAddressSpec(Model):
     """What the user wants."""
 
     region_id: str
-    bandwidth: Annotated[int, Field(ge=1, le=1000)] = 5
+    bandwidth: Annotated[int, Field(ge=1, le=500)] = 5
     """Mbit/s."""
     internet_charge_type: Literal["PayByTraffic", "PayByBandwidth"] = "PayByTraffic"
 
@@ -35,6 +45,8 @@ class ElasticIPAddressStatus(Status):
     ip_address: str | None = None
     instance_id: str | None = None
     """What it is bound to."""
+    instance_type: str | None = None
+    """What kind of thing that is, in the VPC API's words."""
 
 
 class ElasticIPAddress(Resource):
@@ -52,7 +64,15 @@ class ElasticIPAddress(Resource):
         REASON_COLUMN,
         AGE_COLUMN,
     )
-    RULES: ClassVar = (immutable("regionId"),)
+    RULES: ClassVar = (
+        immutable("regionId"),
+        # VPC's AllocateEipAddress.
+        Rule(
+            "self.bandwidth <= (self.internetChargeType == 'PayByTraffic' ? 200 : 500)",
+            "bandwidth (InvalidBandwidth.Malformed); allowed: 1 to 200 for PayByTraffic, 1 to 500 for PayByBandwidth",
+            "bandwidth",
+        ),
+    )
 
     spec: ElasticIPAddressSpec
     status: ElasticIPAddressStatus = ElasticIPAddressStatus()

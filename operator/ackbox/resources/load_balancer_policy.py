@@ -134,6 +134,10 @@ def zone_policy(zones: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return policy("load-balancer-zones", (SERVICE_LOAD_BALANCER,), checks, variables)
 
 
+ELASTIC = "^(eip-[A-Za-z0-9-]+|[a-z0-9]([a-z0-9-]*[a-z0-9])?)$"
+"""The id of an elastic IP address, or the name of one (names without dots, lest an address looks like one)."""
+
+
 def identifier_policy() -> list[dict[str, Any]]:
     """Ids of what ackbox has no objects for look like the cloud's, and source ranges are CIDR blocks."""
     variables = {
@@ -142,13 +146,15 @@ def identifier_policy() -> list[dict[str, Any]]:
         "groups": f"has({SPEC}.securityGroupIds) ? {SPEC}.securityGroupIds : []",
         "packages": f"has({SPEC}.bandwidthPackageId) && {SPEC}.bandwidthPackageId != '' ? [{SPEC}.bandwidthPackageId] : []",
         "ranges": f"has({SPEC}.sourceRanges) ? {SPEC}.sourceRanges : []",
-        "badEips": _unlike("eips", "eip"),
+        "badEips": f"variables.eips.filter(i, !i.matches('{ELASTIC}'))",
         "badGroups": _unlike("groups", "sg"),
         "badPackages": _unlike("packages", "cbwp"),
         "badRanges": "variables.ranges.filter(r, !isCIDR(r))",
     }
     checks = [
-        _shaped("spec.eips or spec.zoneMappings: allocationId", "badEips", "eip-bp1xxx"),
+        _shaped(
+            "spec.eips or spec.zoneMappings: allocationId", "badEips", "eip-bp1xxx, or the name of an ElasticIPAddress"
+        ),
         _shaped("spec.securityGroupIds", "badGroups", "sg-bp1xxx"),
         _shaped("spec.bandwidthPackageId", "badPackages", "cbwp-bp1xxx"),
         _shaped("spec.sourceRanges", "badRanges", "CIDR blocks such as 10.0.0.0/8"),

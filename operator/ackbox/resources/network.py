@@ -1,5 +1,6 @@
-"""VPC with its vSwitches, and RouteTable with its route entries. Field names follow the VPC API."""
+"""VPC with its vSwitches and security groups, and RouteTable with its entries. Field names follow the VPC and ECS APIs."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -30,12 +31,42 @@ class VSwitch(Model):
     cidr_block: Annotated[str, Field(max_length=43)]
 
 
+class SecurityGroupType(StrEnum):
+    """ECS's own words: a basic and an advanced security group."""
+
+    NORMAL = "normal"
+    ENTERPRISE = "enterprise"
+
+
+class Permission(Model):
+    """A rule of a security group. The peer is the source of what comes in, and the destination of what goes out."""
+
+    direction: Literal["ingress", "egress"] = "ingress"
+    ip_protocol: Literal["TCP", "UDP", "ICMP", "GRE", "ALL"] = "ALL"
+    port_range: Annotated[str, Field(pattern=r"^(-1/-1|[0-9]{1,5}/[0-9]{1,5})$")] = "-1/-1"
+    """First and last port, such as `53/53`; `-1/-1` for all."""
+    cidr_ip: Annotated[str, Field(max_length=18)]
+    """The peer: a CIDR block."""
+    policy: Literal["accept", "drop"] = "accept"
+    priority: Annotated[int, Field(ge=1, le=100)] = 1
+    """The smallest number decides; of equal ones `drop` does."""
+
+
+class SecurityGroup(Model):
+    """A virtual firewall; referred to by its name or its id."""
+
+    security_group_name: Annotated[str, Field(min_length=2, max_length=128)]
+    security_group_type: SecurityGroupType = SecurityGroupType.NORMAL
+    permissions: Annotated[list[Permission], Field(max_length=200)] = []
+
+
 class VpcSpec(Model):
     """What the user wants."""
 
     region_id: str
     cidr_block: Annotated[str, Field(max_length=43)]
-    vswitches: Annotated[list[VSwitch], keyed("vSwitchName", max_length=24)] = []
+    vswitches: Annotated[list[VSwitch], keyed("vSwitchName", max_length=60)] = []
+    security_groups: Annotated[list[SecurityGroup], keyed("securityGroupName", max_length=100)] = []
 
 
 class VSwitchStatus(Model):
@@ -46,17 +77,55 @@ class VSwitchStatus(Model):
     available_ip_address_count: int
 
 
+class SecurityGroupStatus(Model):
+    """A security group as the cloud has it."""
+
+    security_group_id: str
+    security_group_name: str
+    security_group_type: str
+    cluster: str | None = None
+    """The ManagedCluster that ACK made it for; none for one of the user's."""
+    permissions: Annotated[list[Permission], Field(max_length=200)] = []
+
+
+class SnatEntry(Model):
+    """Lets the machines of a vSwitch reach the Internet under an elastic IP address."""
+
+    snat_entry_id: str
+    source_v_switch_id: str
+    snat_ip: str
+
+
+class NatGatewayStatus(Model):
+    """The NAT gateway that ACK made for the clusters that ask for SNAT."""
+
+    nat_gateway_id: str
+    v_switch_id: str
+    private_ip_address: str
+    allocation_id: str | None = None
+    ip_address: str | None = None
+    snat_entries: Annotated[list[SnatEntry], Field(max_length=60)] = []
+
+
 class Allocation(Model):
     """A reservation: an address (and a pod CIDR) that belongs to one owner until the owner is gone."""
 
     owner: str
-    """An instance id, or `slb/<name>`."""
+    """An instance id, `slb/<name>` or `nat/<VPC>`."""
     v_switch_id: str
     address: str
     pod_cidr: str | None = None
     cluster: str | None = None
     node_pool: str | None = None
     instance_type: str | None = None
+    secondary_enis: int | None = None
+    """Network interfaces beside the machine's own one, which Terway gives its pods."""
+    pod_block: str | None = None
+    """Addresses of a vSwitch for these interfaces."""
+    pod_v_switch_id: str | None = None
+    """That vSwitch."""
+    charge: Literal["Spot", "PrePaid"] | None = None
+    """How a machine is paid for that isn't pay-as-you-go."""
 
 
 class VpcStatus(Status):
@@ -64,7 +133,11 @@ class VpcStatus(Status):
 
     vpc_id: str | None = None
     route_table_id: str | None = None
-    vswitches: Annotated[list[VSwitchStatus], keyed("vSwitchName", max_length=24)] = []
+    quota_revision: int = 0
+    """How often the account's reservation for this VPC was lowered."""
+    vswitches: Annotated[list[VSwitchStatus], keyed("vSwitchName", max_length=60)] = []
+    security_groups: Annotated[list[SecurityGroupStatus], keyed("securityGroupId", max_length=200)] = []
+    nat_gateways: Annotated[list[NatGatewayStatus], keyed("natGatewayId", max_length=1)] = []
     # Not keyed: the operator alone writes it, and a thousand keyed entries more than double the object's managedFields.
     allocations: Annotated[
         list[Allocation], Field(max_length=6000, json_schema_extra={"x-kubernetes-list-type": "atomic"})

@@ -40,6 +40,13 @@ def _covered(network: IPv4Network, mask: int, taken: Iterable[IPv4Network]) -> s
     return covered
 
 
+def block_addresses(block: str) -> range:
+    """The addresses of a block, as integers."""
+    first, _, mask = block.partition("/")
+    start = int(IPv4Address(first))
+    return range(start, start + (1 << (32 - int(mask))))
+
+
 def integers(addresses: Iterable[str]) -> set[int]:
     """IPv4 addresses as integers."""
     return {int(IPv4Address(address)) for address in addresses}

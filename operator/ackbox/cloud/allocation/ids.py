@@ -7,6 +7,9 @@ import string
 INSTANCE_PREFIX = "i-"
 """What the ids of machines begin with; reservations of other things don't."""
 
+NAT_GATEWAY_PREFIX = "ngw-"
+"""What the ids of NAT gateways begin with."""
+
 ALPHABET = string.digits + string.ascii_lowercase
 
 
@@ -66,14 +69,34 @@ def elastic_address_id(load_balancer_uid: str, zone: str) -> str:
     return _named("eip", load_balancer_uid, zone)
 
 
+def elastic_ip_address_id(uid: str) -> str:
+    """`eip-` and 20 characters, of an ElasticIPAddress."""
+    return _named("eip", uid)
+
+
 def elastic_address_number(allocation_id: str, count: int) -> int:
     """Where among `count` addresses the search for an elastic IP address begins."""
     return int.from_bytes(_digest("eip", allocation_id)) % count
 
 
-def security_group_id(load_balancer_uid: str) -> str:
-    """`sg-` and 20 characters, of the group that keeps a load balancer's source ranges."""
-    return _named("sg", load_balancer_uid)
+def security_group_id(uid: str, *name: str) -> str:
+    """`sg-` and 20 characters: the group of a cluster, that of a load balancer's source ranges, or one of a VPC by name."""
+    return _named("sg", uid, *name)
+
+
+def nat_gateway_id(vpc_uid: str) -> str:
+    """`ngw-` and 20 characters, of the one that ACK makes in a VPC."""
+    return _named("ngw", vpc_uid)
+
+
+def snat_entry_id(vpc_uid: str, v_switch_id: str) -> str:
+    """`snat-` and 20 characters, of a vSwitch."""
+    return _named("snat", vpc_uid, v_switch_id)
+
+
+def kubeconfig_serial(user_uid: str, revision: int) -> str:
+    """Twelve digits, of a sub-account's kubeconfig: another revision, another number."""
+    return f"{int.from_bytes(_digest('kubeconfig', user_uid, str(revision))) % 10**12:012d}"
 
 
 def new_instance_id() -> str:

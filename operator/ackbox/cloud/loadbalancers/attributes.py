@@ -1,6 +1,6 @@
 """What the cloud gives a load balancer besides its private addresses: ids, names, public addresses. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 
 from ackbox.catalog.loadbalancers import load_balancer_rules
@@ -16,6 +16,9 @@ from ackbox.resources.loadbalancer import LoadBalancerPhase, LoadBalancerType
 
 SETTLED = "Active"
 """The reason of a load balancer that waits for nothing and is told of nothing."""
+
+ELASTIC_PREFIX = "eip-"
+"""What the ids of elastic IP addresses begin with."""
 
 PREFIXES = {LoadBalancerType.CLB: "lb", LoadBalancerType.NLB: "nlb", LoadBalancerType.ALB: "alb"}
 
@@ -49,7 +52,48 @@ def elastic_ids(balancer: ServiceLoadBalancer) -> dict[str, str]:
     }
 
 
-def bound_elsewhere(balancer: ServiceLoadBalancer, wanted: Iterable[str], others: Iterable[Object]) -> dict[str, str]:
+def with_ids(balancer: ServiceLoadBalancer, names: Mapping[str, str]) -> ServiceLoadBalancer:
+    """The load balancer with the ids of elastic IP addresses that it names; `names` has the ids by name."""
+    if not names:
+        return balancer
+    spec = balancer.spec
+    eips = [
+        each.model_copy(update={"allocation_id": names.get(each.allocation_id, each.allocation_id)})
+        for each in spec.eips
+    ]
+    zones = [
+        each.model_copy(update={"allocation_id": names.get(each.allocation_id, each.allocation_id)})
+        if each.allocation_id
+        else each
+        for each in spec.zone_mappings
+    ]
+    return balancer.model_copy(update={"spec": spec.model_copy(update={"eips": eips, "zone_mappings": zones})})
+
+
+def missing(wanted: Iterable[str], addresses: Mapping[str, str | None]) -> State | None:
+    """What to say of elastic IP addresses that have no address yet; None when all have one.
+
+    Args:
+        wanted: their ids, or a name that no ElasticIPAddress has.
+        addresses: those of ElasticIPAddresses. Ids that no object has were bought elsewhere.
+    """
+    lacking = [each for each in wanted if each not in addresses and not each.startswith(ELASTIC_PREFIX)]
+    if lacking:
+        message = (
+            f"spec.eips or spec.zoneMappings: {', '.join(lacking)}: no such ElasticIPAddress in this namespace yet"
+        )
+        return progressing("InvalidAllocationId.NotFound", message)
+    waiting = [each for each in wanted if each in addresses and addresses[each] is None]
+    if waiting:
+        return progressing(
+            "IncorrectEipStatus", f"spec.eips or spec.zoneMappings: {', '.join(waiting)} is being allocated"
+        )
+    return None
+
+
+def bound_elsewhere(
+    balancer: ServiceLoadBalancer, wanted: Iterable[str], others: Iterable[Object], names: Mapping[str, str]
+) -> dict[str, str]:
     """Elastic IP addresses that other load balancers of the account have: their names, by its id.
 
     Who has one already keeps it; else the older load balancer gets it.
@@ -59,12 +103,12 @@ def bound_elsewhere(balancer: ServiceLoadBalancer, wanted: Iterable[str], others
     for other in others:
         meta = other["metadata"]
         has = {eip["allocationId"] for eip in (other.get("status") or {}).get("eips", ())}
-        both = set(wanted) & (has | _asked_for(other)) if meta["uid"] != metadata.uid else set()
+        both = set(wanted) & (has | _asked_for(other, names)) if meta["uid"] != metadata.uid else set()
         for allocation_id in both:
             theirs = (allocation_id not in has, meta["creationTimestamp"], meta["name"])
             mine = (allocation_id not in held, metadata.creation_timestamp or "", metadata.name)
             if theirs < mine:
-                found[allocation_id] = meta["name"]
+                found[allocation_id] = f"load balancer {meta['name']}"
     return found
 
 
@@ -72,35 +116,14 @@ def busy(bound: Mapping[str, str]) -> State | None:
     """What to say of elastic IP addresses that other load balancers have; None when there are none."""
     if not bound:
         return None
-    each = ", ".join(f"{allocation_id} is bound to load balancer {name}" for allocation_id, name in bound.items())
+    each = ", ".join(f"{allocation_id} is bound to {name}" for allocation_id, name in bound.items())
     return progressing("IncorrectEipStatus", f"spec.eips or spec.zoneMappings: {each}; unbind it there first")
 
 
-def _asked_for(obj: Object) -> set[str]:
+def _asked_for(obj: Object, names: Mapping[str, str]) -> set[str]:
     spec = obj.get("spec") or {}
     rows = (*spec.get("eips", ()), *spec.get("zoneMappings", ()))
-    return {row["allocationId"] for row in rows if row.get("allocationId")}
-
-
-def elastic_addresses(wanted: Iterable[str], held: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
-    """The address of each elastic IP address, by its id.
-
-    An id always begins its search at the same place, so it mostly has the same address wherever it is bound.
-
-    Args:
-        wanted: the ids.
-        held: the addresses that some of them have.
-        taken: addresses that others have.
-    """
-    network = load_balancer_rules().elastic_addresses
-    size = network.num_addresses - 2
-    given: dict[str, str] = {}
-    for allocation_id in wanted:
-        start = ids.elastic_address_number(allocation_id, size)
-        candidates = (str(network[1 + (start + step) % size]) for step in range(size))
-        free = (address for address in candidates if address not in taken and address not in given.values())
-        given[allocation_id] = held.get(allocation_id) or next(free)
-    return given
+    return {names.get(row["allocationId"], row["allocationId"]) for row in rows if row.get("allocationId")}
 
 
 def shown(

@@ -1,19 +1,14 @@
 """Gives load balancers their id and addresses, and takes their listeners along when they go."""
 
 from ackbox.catalog.quotas import QuotaName
+from ackbox.cloud.allocation.account import account_problem, create_load_balancer, forbidden
 from ackbox.cloud.allocation.addresses import integers
+from ackbox.cloud.allocation.eips import ElasticAddresses
 from ackbox.cloud.allocation.ledger import Draft
-from ackbox.cloud.allocation.loopback import AddressesExhausted, AddressUse
-from ackbox.cloud.allocation.quota import Seats, refusal
-from ackbox.cloud.loadbalancers.attributes import (
-    SETTLED,
-    bound_elsewhere,
-    busy,
-    crowding,
-    elastic_addresses,
-    elastic_ids,
-    shown,
-)
+from ackbox.cloud.allocation.loopback import AddressesExhausted, load_balancer_owner
+from ackbox.cloud.allocation.quota import loosened
+from ackbox.cloud.loadbalancers.attributes import SETTLED, crowding, shown
+from ackbox.cloud.loadbalancers.elastic import ElasticBinding
 from ackbox.cloud.loadbalancers.plan import Places, assign, owned, places
 from ackbox.cloud.reconciling import (
     Cloud,
@@ -31,9 +26,11 @@ from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, ServiceLoadBalancer, Vpc
+from ackbox.resources.account import ACCOUNT_NAME
 from ackbox.resources.base import RESOURCE_FINALIZER
 from ackbox.resources.loadbalancer import LoadBalancerPhase, LoadBalancerType
 from ackbox.resources.network import Allocation
+from ackbox.runtime.loopback import AddressUse
 
 GATHER = 0.2
 """Seconds in which changes of VPCs are gathered before waiting load balancers are looked at."""
@@ -42,14 +39,16 @@ GATHER = 0.2
 class LoadBalancers(Controller):
     """Reconciles ServiceLoadBalancers."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, addresses: ElasticAddresses) -> None:
         super().__init__(cloud, SERVICE_LOAD_BALANCER, "loadbalancers", workers=16)
-        self._seats = Seats()
+        self._elastic = ElasticBinding(cloud.world, addresses)
         cloud.world.load_balancers.subscribe(self._on_balancer)
         cloud.world.listeners.subscribe(self._on_part)
         cloud.world.server_groups.subscribe(self._on_part)
         cloud.world.vpcs.subscribe(self._on_shared)
-        cloud.world.cloud_quotas.subscribe(self._on_shared)
+        cloud.world.elastic_ip_addresses.subscribe(self._on_shared)
+        cloud.world.cloud_quotas.subscribe(self._on_quota)
+        cloud.world.accounts.subscribe(self._on_shared)
 
     async def reconcile(self, key: Key) -> None:
         """See `Controller.reconcile`."""
@@ -60,22 +59,25 @@ class LoadBalancers(Controller):
             await self._finish(obj)
             return
         obj = await add_finalizer(self.cloud.client, SERVICE_LOAD_BALANCER, obj, RESOURCE_FINALIZER)
-        balancer = ServiceLoadBalancer.model_validate(obj)
-        state = self._admit(balancer) or await self._give_addresses(obj, balancer)
+        balancer = self._elastic.named(ServiceLoadBalancer.model_validate(obj))
+        state = await self._admit(obj, balancer) or await self._give_addresses(obj, balancer)
         if state is not None:
             # One that serves goes on as it is: the cloud too refuses a wrong change and leaves the rest alone.
             fields = {} if balancer.status.address else {"phase": LoadBalancerPhase.INACTIVE.value}
-            await self.report(obj, fields, state, warn="Quota" in state.reason)
+            await self.report(obj, fields, state, warn="Quota" in state.reason or forbidden(state))
         self.resync(key)
 
-    def _admit(self, balancer: ServiceLoadBalancer) -> State | None:
+    async def _admit(self, obj: Object, balancer: ServiceLoadBalancer) -> State | None:
         namespace, kind = balancer.metadata.namespace, balancer.spec.load_balancer_type
-        every = [obj for obj in self.cloud.world.load_balancers.all(namespace) if kind_of(obj) == kind]
-        holders = {obj["metadata"]["uid"] for obj in every if (obj.get("status") or {}).get("loadBalancerId")}
-        limit = self.cloud.quotas.limit(namespace, QuotaName.LOAD_BALANCERS)
-        if self._seats.take(_seats_of(namespace, kind), balancer.metadata.uid, holders, limit):
-            return None
-        return progressing(*refusal(QuotaName.LOAD_BALANCERS, len(holders), limit))
+        every = [each for each in self.cloud.world.load_balancers.all(namespace) if kind_of(each) == kind]
+        holders = {each["metadata"]["uid"] for each in every if (each.get("status") or {}).get("loadBalancerId")}
+        if balancer.metadata.uid not in holders:
+            account = self.cloud.world.accounts.get(namespace, ACCOUNT_NAME)
+            unpaid = account_problem(account, create_load_balancer(kind))
+            if unpaid is not None:
+                return progressing(*unpaid)
+        refused = await self.cloud.quotas.take(obj, QuotaName.LOAD_BALANCERS, holders, kind)
+        return progressing(*refused) if refused else None
 
     async def _give_addresses(self, obj: Object, balancer: ServiceLoadBalancer) -> State | None:
         """Give a load balancer what it needs; a state when that isn't possible now."""
@@ -84,7 +86,7 @@ class LoadBalancers(Controller):
         if isinstance(where, State):
             return where
         try:
-            owner, use = _loopback_owner(*balancer.key), AddressUse.LOAD_BALANCER
+            owner, use = load_balancer_owner(*balancer.key), AddressUse.LOAD_BALANCER
             reachable = await self.cloud.loopback.reserve(owner, use, balancer.status.reachable)
         except AddressesExhausted as error:
             return progressing("ObtainIpFail", str(error))
@@ -94,10 +96,8 @@ class LoadBalancers(Controller):
         zones = [place.zone for place in where.each] if where else []
         private = {zone: (entry.address, entry.v_switch_id) for zone, entry in zip(zones, given, strict=True)}
         region = where.vpc.spec.region_id if where else None
-        eips = list(elastic_ids(balancer).values())
-        bound = bound_elsewhere(balancer, eips, world.load_balancers.all(balancer.metadata.namespace) if eips else ())
-        elastic = self._elastic(balancer, [each for each in eips if each not in bound])
-        state = busy(bound) or self._crowding(obj)
+        elastic, lacking = await self._elastic.bind(balancer)
+        state = lacking or self._crowding(obj)
         await self.report(obj, shown(balancer, reachable, private, elastic, region), state, warn=bool(state.message))
         return None
 
@@ -128,16 +128,6 @@ class LoadBalancers(Controller):
         entries = {entry["owner"]: entry for entry in (vpc.get("status") or {}).get("allocations", ())}
         return {owner: Allocation.model_validate(entries[owner]) for owner in owned(name, entries)}
 
-    def _elastic(self, balancer: ServiceLoadBalancer, allocation_ids: list[str]) -> dict[str, str]:
-        if not allocation_ids:
-            return {}
-        others = [
-            obj for obj in self.cloud.world.load_balancers.all() if obj["metadata"]["uid"] != balancer.metadata.uid
-        ]
-        taken = {eip["ipAddress"] for obj in others for eip in _eips(obj)}
-        held = {eip.allocation_id: eip.ip_address for eip in balancer.status.eips}
-        return elastic_addresses(allocation_ids, held, taken)
-
     def _crowding(self, obj: Object) -> State:
         servers = [
             (server["serverId"], server["serverIp"])
@@ -163,8 +153,9 @@ class LoadBalancers(Controller):
             key = (namespace, vpc["metadata"]["name"])
             if self._reserved(key, name):
                 await self.cloud.ledgers.update(key, lambda draft: draft.free(owned(name, draft.entries)))
-        await self.cloud.loopback.release(_loopback_owner(namespace, name))
-        self._seats.leave(_seats_of(namespace, kind_of(obj)), obj["metadata"]["uid"])
+        await self._elastic.release(ServiceLoadBalancer.model_validate(obj))
+        await self.cloud.loopback.release(load_balancer_owner(namespace, name))
+        await self.cloud.quotas.leave(obj)
         await remove_finalizers(self.cloud.client, SERVICE_LOAD_BALANCER, obj, RESOURCE_FINALIZER)
 
     def _on_balancer(self, old: Object | None, new: Object | None) -> None:
@@ -181,6 +172,10 @@ class LoadBalancers(Controller):
         found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
         if found is not None:
             self.queue.add(_key(found), after=0 if deleting(found) else GATHER)
+
+    def _on_quota(self, old: Object | None, new: Object | None) -> None:
+        if loosened(old, new):
+            self._on_shared(old, new)
 
     def _on_shared(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -214,11 +209,3 @@ def _size(part: Object) -> int:
 def _slim(vpc: Object) -> Vpc:
     """A VPC without its many reservations."""
     return Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
-
-
-def _seats_of(namespace: str, kind: str) -> str:
-    return f"{namespace}/{kind}"
-
-
-def _loopback_owner(namespace: str, name: str) -> str:
-    return f"{SERVICE_LOAD_BALANCER.kind}/{namespace}/{name}"

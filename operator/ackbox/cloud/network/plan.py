@@ -1,6 +1,6 @@
 """What is wrong with a VPC or a route table, and what a VPC still carries. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from ackbox.catalog.network import network_rules
@@ -8,15 +8,17 @@ from ackbox.catalog.quotas import QuotaName
 from ackbox.catalog.regions import regions
 from ackbox.cloud.allocation.ledger import subnets
 from ackbox.cloud.allocation.quota import refusal
+from ackbox.cloud.allocation.security_groups import own_group, users_groups
 from ackbox.kube.conditions import State, progressing, ready, stalled
-from ackbox.resources import RouteTable, Vpc
+from ackbox.resources import ManagedCluster, RouteTable, Vpc
+from ackbox.resources.network import SecurityGroupStatus
 
 SHOWN = 5
 """How many names a message lists before it says how many more there are."""
 
 
-def vpc_state(vpc: Vpc) -> State:
-    """The conditions of a VPC."""
+def vpc_state(vpc: Vpc, members: Mapping[str, Collection[str]]) -> State:
+    """The conditions of a VPC; `members` has the machines by the security groups that they are in."""
     region = regions().get(vpc.spec.region_id)
     if region is None:
         return stalled(
@@ -36,7 +38,33 @@ def vpc_state(vpc: Vpc) -> State:
     lost = [entry.owner for entry in vpc.status.allocations if entry.v_switch_id not in present]
     if lost:
         return stalled("DependencyViolation", f"a vSwitch was removed from spec.vswitches that is used by {some(lost)}")
+    removed = _removed_groups(vpc, members)
+    if removed:
+        each = "; ".join(f"{group.security_group_name}: {some(members[group.security_group_id])}" for group in removed)
+        return stalled(
+            "DependencyViolation", f"a security group was removed from spec.securityGroups that is used by {each}"
+        )
     return ready("Available")
+
+
+def security_groups(
+    vpc: Vpc, clusters: Sequence[ManagedCluster], members: Mapping[str, Collection[str]]
+) -> list[SecurityGroupStatus]:
+    """The security groups of a VPC: the user's, then those that ACK makes for clusters that name none.
+
+    One that the user removed stays while machines are in it, as the cloud wouldn't delete it.
+    """
+    made = [own_group(cluster, vpc) for cluster in clusters]
+    return [*users_groups(vpc), *(group for group in made if group is not None), *_removed_groups(vpc, members)]
+
+
+def _removed_groups(vpc: Vpc, members: Mapping[str, Collection[str]]) -> list[SecurityGroupStatus]:
+    wanted = {group.security_group_id for group in users_groups(vpc)}
+    return [
+        group
+        for group in vpc.status.security_groups
+        if group.cluster is None and group.security_group_id not in wanted and members.get(group.security_group_id)
+    ]
 
 
 def _is_block(text: str, shortest: int, longest: int) -> bool:
@@ -65,7 +93,7 @@ def route_table_state(table: RouteTable, vpc: Vpc | None, limit: int) -> State:
     return ready("Available")
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Collection[str]) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(sorted(names)[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
