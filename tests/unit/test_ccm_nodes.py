@@ -116,9 +116,9 @@ def test_cloud_labels():
     assert "alibabacloud.com/nodepool-id" not in cloud_labels(instance(nodepoolId=None), FACTS)
 
 
-def test_a_terway_node_has_no_pod_cidr_and_no_say_in_routes():
+def test_a_terway_node_has_its_block_of_the_vswitch_and_no_say_in_routes():
     node = new_node(instance(), replace(FACTS, routed=False), Route.NOT_NEEDED, NOW)
-    assert "podCIDR" not in node["spec"]
+    assert node["spec"]["podCIDR"] == "10.32.0.0/26"
     assert "NetworkUnavailable" not in conditions(node)
 
 

@@ -12,8 +12,9 @@ from ackbox.catalog.instance_types import instance_types
 from ackbox.catalog.quotas import QuotaName
 from ackbox.cloud.allocation.ids import v_switch_id
 from ackbox.cloud.allocation.ledger import Subnet
+from ackbox.cloud.allocation.quota import Budget
 from ackbox.cloud.nodepools import birth
-from ackbox.cloud.nodepools.plan import Budget, Machine, PoolPlan, Shortage, Site, allocate, plan, usable_types
+from ackbox.cloud.nodepools.plan import Machine, PoolPlan, Shortage, Site, allocate, plan, usable_types
 from ackbox.cloud.nodepools.status import pool_status
 from ackbox.kube.conditions import stalled
 from ackbox.resources import ManagedCluster, NodePool, Vpc
@@ -23,6 +24,18 @@ H = Subnet("h", "vsw-h", "cn-hangzhou-h", IPv4Network("192.168.0.0/24"))
 I = Subnet("i", "vsw-i", "cn-hangzhou-i", IPv4Network("192.168.1.0/24"))  # noqa: E741 - a zone's letter
 TINY = Subnet("tiny", "vsw-t", "cn-hangzhou-h", IPv4Network("192.168.2.0/29"))
 SMALL, LARGE = instance_types()["ecs.g6.xlarge"], instance_types()["ecs.g6.2xlarge"]
+
+
+def vcpu(kind) -> int:
+    return kind.vcpu
+
+
+def budgets(nodes=(0, 100), vcpus=(0, 500), routes=(0, 100)) -> tuple[Budget, ...]:
+    return (
+        Budget(QuotaName.NODES, *nodes),
+        Budget(QuotaName.ROUTE_ENTRIES, *routes),
+        Budget(QuotaName.VCPUS, *vcpus, vcpu),
+    )
 
 
 def site(**changes) -> Site:
@@ -37,9 +50,7 @@ def site(**changes) -> Site:
         pod_network=IPv4Network("10.0.0.0/16"),
         pod_mask=26,
         pod_taken=(),
-        nodes=Budget(QuotaName.NODES, 0, 100),
-        vcpus=Budget(QuotaName.VCPUS, 0, 500),
-        routes=Budget(QuotaName.ROUTE_ENTRIES, 0, 100),
+        budgets=budgets(),
     )
     return replace(default, **changes)
 
@@ -107,9 +118,9 @@ def test_scale_in_takes_machines_that_do_not_serve_first_then_the_newest():
 @pytest.mark.parametrize(
     ("changes", "had", "code"),
     [
-        ({"nodes": Budget(QuotaName.NODES, 98, 100)}, 2, "QuotaExceeded.Node"),
-        ({"vcpus": Budget(QuotaName.VCPUS, 490, 500)}, 2, "QuotaExceed.ElasticQuota"),
-        ({"routes": Budget(QuotaName.ROUTE_ENTRIES, 47, 48)}, 1, "QuotaExceeded.RouteEntry"),
+        ({"budgets": budgets(nodes=(98, 100))}, 2, "QuotaExceeded.Node"),
+        ({"budgets": budgets(vcpus=(490, 500))}, 2, "QuotaExceed.ElasticQuota"),
+        ({"budgets": budgets(routes=(47, 48))}, 1, "QuotaExceeded.RouteEntry"),
         ({"subnets": (TINY,)}, 4, "InvalidVSwitchId.IpNotEnough"),
         ({"pod_network": IPv4Network("10.0.0.0/25")}, 2, "InvalidCIDR.PodCidrNotEnough"),
     ],
@@ -121,14 +132,14 @@ def test_what_can_be_had_is_had_and_the_rest_is_named(changes, had, code):
     assert (result.shortage.code, result.shortage.missing) == (code, 6 - had)
 
 
-def test_without_pod_cidrs_routes_do_not_count():
-    result = planned(3, [], [], site(pod_network=None, routes=Budget(QuotaName.ROUTE_ENTRIES, 48, 48)))
+def test_without_a_pod_network_there_are_no_pod_cidrs():
+    result = planned(3, [], [], site(pod_network=None))
     assert len(result.reserve) == 3
     assert {each.pod_cidr for each in result.reserve} == {None}
 
 
 def test_a_smaller_type_is_taken_where_the_preferred_one_exceeds_the_quota():
-    reserved, shortage = allocate(2, site(types=(LARGE, SMALL), vcpus=Budget(QuotaName.VCPUS, 0, 12)), numbered())
+    reserved, shortage = allocate(2, site(types=(LARGE, SMALL), budgets=budgets(vcpus=(0, 12))), numbered())
     assert [each.instance_type for each in reserved] == [LARGE.name, SMALL.name]
     assert shortage is None
 
@@ -158,7 +169,7 @@ def test_nothing_is_handed_out_twice(need, taken, pod_taken, balanced, nodes):
         taken={base + offset for offset in taken},
         pod_network=network,
         pod_taken=blocks,
-        nodes=Budget(QuotaName.NODES, 0, nodes),
+        budgets=budgets(nodes=(0, nodes)),
     )
     reserved, shortage = allocate(need, where, numbered())
     addresses = [int(IPv4Address(each.address)) for each in reserved]

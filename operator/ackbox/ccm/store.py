@@ -6,6 +6,7 @@ what this process did itself, and never does a thing twice because the watch is 
 
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
@@ -28,6 +29,7 @@ class Store:
         self.caches = {cache.kind: cache for cache in caches}
         self._subscribers: dict[Kind, list[Subscriber]] = {kind: [] for kind in self.caches}
         self._own = False
+        self._under_way: Counter[tuple[str, str, str]] = Counter()
         for kind, cache in self.caches.items():
             cache.subscribe(self._notifier(kind))
 
@@ -56,7 +58,8 @@ class Store:
         self, kind: Kind, name: str, namespace: str | None, patch: Object, subresource: str | None = None
     ) -> Object:
         """Merge-patch an object."""
-        return self._written(await self.client.patch(kind, name, namespace, patch, subresource))
+        with self._sending(kind, name, namespace):
+            return self._written(await self.client.patch(kind, name, namespace, patch, subresource))
 
     async def json_patch(
         self, kind: Kind, name: str, namespace: str | None, operations: list[Object], subresource: str | None = None
@@ -66,7 +69,8 @@ class Store:
 
     async def apply(self, kind: Kind, body: Object, field_manager: str, namespace: str | None = None) -> Object:
         """Server-side apply an object."""
-        return self._written(await self.client.apply(kind, body, field_manager, namespace))
+        with self._sending(kind, body["metadata"]["name"], namespace):
+            return self._written(await self.client.apply(kind, body, field_manager, namespace))
 
     async def delete(self, kind: Kind, name: str, namespace: str | None = None, uid: str | None = None) -> None:
         """Delete an object that may be gone already; it leaves the cache when the watch says so."""
@@ -82,6 +86,22 @@ class Store:
         obj = await self.client.get(kind, name, namespace)
         self[kind].upsert(obj)
         return obj
+
+    def sending(self, obj: Object) -> bool:
+        """Whether a write of this process to an object is under way: the watch may tell of it before its answer comes."""
+        kind, metadata = obj["kind"], obj["metadata"]
+        return self._under_way[kind, metadata.get("namespace") or "", metadata["name"]] > 0
+
+    @contextlib.contextmanager
+    def _sending(self, kind: Kind, name: str, namespace: str | None) -> Iterator[None]:
+        key = kind.kind, namespace or "", name
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
 
     def _written(self, obj: Object) -> Object:
         kind = next(kind for kind in self.caches if (kind.api_version, kind.kind) == (obj["apiVersion"], obj["kind"]))

@@ -1,7 +1,8 @@
 """Instance: an ECS machine. Field names follow ECS DescribeInstances."""
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from ackbox.resources.base import (
     Column,
     Model,
     Resource,
+    Rule,
     Status,
     Tag,
     ackbox_kind,
@@ -38,6 +40,32 @@ class PowerState(StrEnum):
 
     RUNNING = "Running"
     STOPPED = "Stopped"
+
+
+class Harm(StrEnum):
+    """What something that was done to a machine by hand does to it: reasons of its conditions that are True."""
+
+    NODE_UNAVAILABLE = "NodeUnavailable"
+    """Nothing is heard of its kubelet, or of what else runs on it."""
+    COMPONENTS_GONE = "ComponentsGone"
+    """Its disk is another one: nothing of the cluster is on it."""
+    NETWORK_DOWN = "NetworkDown"
+    """Its pods can't be reached."""
+    NETWORK_UNSTABLE = "NetworkUnstable"
+    HEALTH_CHECKS_FAIL = "HealthChecksFail"
+    NAT_FAILS = "NATFails"
+    DNS_FAILS = "DNSFails"
+    NODE_AT_RISK = "NodeAtRisk"
+    """It may become unavailable."""
+    NODE_COUNT_DIFFERS = "NodeCountDiffers"
+    """The machine counts in its pool and has no Node."""
+
+
+OUT_OF_SERVICE = frozenset({Harm.NODE_UNAVAILABLE, Harm.COMPONENTS_GONE})
+"""Harms with which nothing runs on the machine any more."""
+
+UNREACHABLE = OUT_OF_SERVICE | {Harm.NETWORK_DOWN}
+"""Harms with which nothing on the machine answers."""
 
 
 class VpcAttributes(Model):
@@ -98,18 +126,36 @@ class InstanceSpec(Model):
     """Another image means that the system disk was replaced."""
     operating_system: OperatingSystem = OperatingSystem()
     instance_charge_type: str = "PostPaid"
-    expired_time: Annotated[str, Field(max_length=40)] | None = None
+    expired_time: Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})] | None = None
     """When a subscription ends: RFC 3339."""
     spot_strategy: str = "NoSpot"
     boot_delay_seconds: int = 0
+    reboot_revision: Annotated[int, Field(ge=0)] = 0
+    """Raise it to restart the machine."""
+    system_disk_revision: Annotated[int, Field(ge=0)] = 0
+    """Raise it to have the system disk replaced by a new one of imageId, and the node installed on it."""
     node: NodeConfig = NodeConfig()
     tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
+
+
+class Installation(Model):
+    """What the machine was like when it was installed, which is what its node needs it to be."""
+
+    image_id: str | None = None
+    private_ip_address: str
+    security_group_ids: list[str] = []
+    kubelet_version: str | None = None
 
 
 class InstanceStatus(Status):
     """What ackbox made of it."""
 
     start_time: str | None = None
+    reboot_revision: int | None = None
+    """The last restart that was asked for and is done."""
+    system_disk_revision: int | None = None
+    """The last replacement of the system disk that was asked for and is done."""
+    installation: Installation | None = None
 
 
 class Instance(Resource):
@@ -128,7 +174,45 @@ class Instance(Resource):
         REASON_COLUMN,
         AGE_COLUMN,
     )
-    RULES: ClassVar = (immutable("regionId"), immutable("zoneId"), immutable("vpcAttributes"), immutable("clusterId"))
+    RULES: ClassVar = (
+        immutable("regionId"),
+        immutable("zoneId"),
+        immutable("vpcAttributes.vpcId"),
+        immutable("vpcAttributes.vSwitchId"),
+        Rule(
+            "!has(self.clusterId) || !has(oldSelf.clusterId) || self.clusterId == oldSelf.clusterId",
+            "clusterId cannot be changed; take the machine out of its cluster first, by removing clusterId and nodepoolId",
+            "clusterId",
+        ),
+        Rule(
+            "isIP(self.vpcAttributes.privateIpAddress) && ip(self.vpcAttributes.privateIpAddress).family() == 4",
+            "privateIpAddress is not an IPv4 address, such as 192.168.0.7",
+            "vpcAttributes.privateIpAddress",
+        ),
+    )
 
     spec: InstanceSpec
     status: InstanceStatus = InstanceStatus()
+
+    @property
+    def harms(self) -> frozenset[Harm]:
+        """What was found to be wrong with the machine."""
+        return _harms((each.status, each.reason) for each in self.status.conditions)
+
+    @property
+    def out_of_service(self) -> bool:
+        """Whether nothing of the cluster runs on the machine, on as it may be."""
+        return bool(self.harms & OUT_OF_SERVICE)
+
+
+def harms_of(obj: Mapping[str, Any]) -> frozenset[Harm]:
+    """What was found to be wrong with a machine, told by the object as it was read."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return _harms((each["status"], each["reason"]) for each in conditions)
+
+
+def _harms(conditions: Iterable[tuple[str, str]]) -> frozenset[Harm]:
+    return frozenset(Harm(reason) for status, reason in conditions if status == "True" and reason in _HARMS)
+
+
+_HARMS = frozenset(map(str, Harm))

@@ -1,7 +1,7 @@
 """Node controller: a running Instance has a Node, a stopped one's Node is left alone, a released one's Node goes.
 
-A Node that somebody deletes while its Instance runs is registered again at once. On ACK a kubelet would do so when it
-is restarted; here nobody restarts it, and what follows from the Instance holds at all times.
+A Node that somebody deletes while its Instance runs stays gone until the Instance is restarted, as only a kubelet that
+starts registers itself; the Instance is marked for it. Who deletes it while no ccm looks sees it come back.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from ackbox.ccm.facts import ClusterFacts, instance_id
 from ackbox.ccm.management import cluster_of
 from ackbox.ccm.metrics import NODE_LATENCIES, timed
 from ackbox.ccm.nodes.apply import SYNC_FAILED, delete, delete_stale, mend
+from ackbox.ccm.nodes.harm import unregistered
 from ackbox.ccm.nodes.machine import Machine, machine, provider_id_of
-from ackbox.ccm.nodes.model import PROVIDED_IP, Route, new_node
+from ackbox.ccm.nodes.model import PROVIDED_IP, Route, is_emulated, new_node
 from ackbox.ccm.nodes.others import OtherNodes
 from ackbox.ccm.nodes.plan import power_off, repair, stale, unknown_address
 from ackbox.ccm.reporter import Reporter
@@ -27,7 +28,7 @@ from ackbox.kube.client import NODE, Object
 from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
 from ackbox.kube.queue import Retry, WorkQueue
 from ackbox.resources import INSTANCE, Instance
-from ackbox.resources.base import NODE_FINALIZER, PAUSED_ANNOTATION
+from ackbox.resources.base import NODE_DELETED_ANNOTATION, NODE_FINALIZER, PAUSED_ANNOTATION
 from ackbox.resources.instance import InstancePhase
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class NodeController:
         self._workload = workload
         self._reporter = reporter
         self._said: dict[str, str] = {}
+        self._deleted: set[str] = set()
         self._queue = WorkQueue[str](self._reconcile, f"nodes of {facts.name}", WORKERS)
         self._routes = RouteController(facts, management, workload, routes, self._queue.add)
         self._others = OtherNodes(facts, workload, reporter)
@@ -95,7 +97,7 @@ class NodeController:
 
     def _on_instance(self, old: Object | None, new: Object | None, _own: bool) -> None:
         obj = new or old
-        if obj is None or not self._is_ours(obj):
+        if obj is None or not any(self._is_ours(each) for each in (old, new) if each is not None):
             return
         if old and new and _relevant(old) == _relevant(new):
             return
@@ -111,6 +113,8 @@ class NodeController:
             name = self._instance_of(node) if node is not None else None
             if name is not None:
                 self._queue.add(name)
+            if node is not None and name is not None and new is None and is_emulated(node):
+                self._deleted.add(name)
         if new is not None:
             self._others.look(new)
         elif old is not None:
@@ -133,6 +137,8 @@ class NodeController:
 
     async def _look(self, name: str) -> None:
         instance = self._management[INSTANCE].get(self._facts.namespace, name)
+        if instance is None or not self._is_ours(instance) or not _runs(instance):
+            self._deleted.discard(name)  # it goes with its machine
         try:
             if instance is None or not self._is_ours(instance):
                 await self._orphaned(name)
@@ -140,7 +146,7 @@ class NodeController:
                 return
             elif "deletionTimestamp" in instance["metadata"]:
                 await self._released(instance)
-            elif (instance.get("status") or {}).get("phase") == InstancePhase.RUNNING:
+            elif _runs(instance):
                 await self._running(instance)
             elif (instance.get("status") or {}).get("phase") in (InstancePhase.STOPPING, InstancePhase.STOPPED):
                 await self._stopped(name)
@@ -150,14 +156,25 @@ class NodeController:
     async def _running(self, obj: Object) -> None:
         name, route = obj["metadata"]["name"], self._routes.state(obj)
         instance, nodes, now = Instance.model_validate(obj), self._nodes(name), datetime.now(UTC)
-        if not nodes:
-            if route is Route.WAITING:
-                return  # the route controller calls again
+        if nodes:
+            self._deleted.discard(name)
+        elif name in self._deleted:
+            await self._mark_deleted(instance)
+            return
+        elif route is Route.WAITING or instance.out_of_service or unregistered(instance):
+            return  # the route controller or the Instance calls again
+        else:
             nodes = [await self._register(instance, route, now)]
         for node in nodes:
             self._explain(node, unknown_address(node, instance))
             await mend(self._workload, node, repair(node, instance, self._facts, route, now))
             self._routes.tell(node, name)
+
+    async def _mark_deleted(self, instance: Instance) -> None:
+        """Remember on the Instance that its Node was deleted by hand, and since which start it is so."""
+        patch = {"metadata": {"annotations": {NODE_DELETED_ANNOTATION: instance.status.start_time}}}
+        await self._management.patch(INSTANCE, instance.metadata.name, instance.metadata.namespace, patch)
+        self._deleted.discard(instance.metadata.name)
 
     async def _register(self, instance: Instance, route: Route, now: datetime) -> Object:
         body = new_node(instance, self._facts, route, now)
@@ -228,10 +245,18 @@ class NodeController:
             self._reporter.warning(node, SYNC_FAILED, text)
 
 
+def _runs(instance: Object) -> bool:
+    return (instance.get("status") or {}).get("phase") == InstancePhase.RUNNING
+
+
 def _relevant(instance: Object) -> tuple[object, ...]:
     metadata, status = instance["metadata"], instance.get("status") or {}
-    paused = (metadata.get("annotations") or {}).get(PAUSED_ANNOTATION)
-    return instance["spec"], status.get("phase"), metadata.get("deletionTimestamp"), metadata.get("finalizers"), paused
+    annotations = metadata.get("annotations") or {}
+    marks = annotations.get(PAUSED_ANNOTATION), annotations.get(NODE_DELETED_ANNOTATION)
+    conditions = [(each["type"], each["status"], each["reason"]) for each in status.get("conditions") or []]
+    machine = instance["spec"], status.get("phase"), status.get("startTime"), conditions
+    whose = metadata.get("deletionTimestamp"), metadata.get("finalizers"), cluster_of(instance)
+    return *machine, *whose, *marks
 
 
 def _seen(node: Object) -> tuple[object, ...]:

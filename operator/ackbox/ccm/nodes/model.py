@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ackbox.catalog.instance_families import accelerators
+from ackbox.catalog.operating_systems import OperatingSystem, operating_system
 from ackbox.ccm.facts import ClusterFacts
 from ackbox.kube.conditions import timestamp
 from ackbox.resources import Instance
@@ -27,6 +29,10 @@ GIB = 1024 * 1024
 DISK = "120Gi"
 DISK_FREE = "108Gi"
 EVICTION_KIB = 100 * 1024
+
+
+WINDOWS_TAINT = {"key": "os", "value": "windows", "effect": "NoSchedule"}
+"""On nodes with Windows, so that only pods made for it come there (ACK User Guide, Windows nodes)."""
 
 
 class Route(StrEnum):
@@ -63,6 +69,8 @@ def cloud_labels(instance: Instance, facts: ClusterFacts) -> dict[str, str]:
         "alibabacloud.com/ecs-instance-id": instance.metadata.name,
         "ack.aliyun.com": facts.cluster_id,
     }
+    cards = accelerators(spec.instance_type)
+    labels |= cards.labels if cards else {}
     if spec.nodepool_id:
         labels |= dict.fromkeys(("alibabacloud.com/nodepool-id", "node.alibabacloud.com/nodepool-id"), spec.nodepool_id)
     return {key: value for key, value in labels.items() if value}
@@ -85,7 +93,7 @@ def addresses(instance: Instance, facts: ClusterFacts, node: Mapping[str, Any] |
     kubelet: list[dict[str, str]] = []
     if node is None or is_emulated(node):
         hostnames = [{"type": "Hostname", "address": node_name(instance)}]
-        kubelet = [{"type": "InternalDNS", "address": facts.api_host}]
+        kubelet = [{"type": "InternalDNS", "address": facts.kubelet_address}]
     provided = ((node or {}).get("metadata", {}).get("annotations") or {}).get(PROVIDED_IP)
     if provided is not None:
         return [address for address in known if address["address"] == provided] + kubelet
@@ -105,18 +113,20 @@ def new_node(instance: Instance, facts: ClusterFacts, route: Route, now: datetim
     labels = {
         **{label.key: label.value for label in spec.node.labels},
         "kubernetes.io/hostname": name,
-        "kubernetes.io/os": "linux",
+        "kubernetes.io/os": _system(instance).os,
         "kubernetes.io/arch": "amd64",
-        "beta.kubernetes.io/os": "linux",
+        "beta.kubernetes.io/os": _system(instance).os,
         "beta.kubernetes.io/arch": "amd64",
         **cloud_labels(instance, facts),
         EMULATED_LABEL: "true",
     }
     taints = [{"key": t.key, "value": t.value, "effect": t.effect} for t in spec.node.taints]
+    if _system(instance).os == "windows":
+        taints.append(WINDOWS_TAINT)
     node_spec: dict[str, Any] = {"providerID": provider_id(instance), "taints": taints}
     if spec.node.unschedulable:
         node_spec["unschedulable"] = True
-    if facts.routed and spec.node.pod_cidr:
+    if spec.node.pod_cidr:  # With Terway too: KWOK gives pods their addresses by it.
         node_spec |= {"podCIDR": spec.node.pod_cidr, "podCIDRs": [spec.node.pod_cidr]}
     annotations = {"node.alpha.kubernetes.io/ttl": "0", EMULATED_LABEL: "true"}
     return {
@@ -135,12 +145,13 @@ def new_node(instance: Instance, facts: ClusterFacts, route: Route, now: datetim
 
 def capacity(instance: Instance) -> dict[str, str]:
     """What the machine has."""
-    spec = instance.spec
+    spec, cards = instance.spec, accelerators(instance.spec.instance_type)
     return {
         "cpu": str(spec.cpu),
         "memory": f"{spec.memory * GIB}Ki",
         "pods": str(spec.node.max_pods),
         "ephemeral-storage": DISK,
+        **({cards.resource: str(cards.count)} if cards else {}),
     }
 
 
@@ -162,7 +173,7 @@ def route_condition(route: Route, now: datetime) -> dict[str, str] | None:
     if route is Route.NOT_NEEDED or route is Route.WAITING:
         return None
     created = route is Route.CREATED
-    return _condition(
+    return node_condition(
         "NetworkUnavailable",
         "False" if created else "True",
         "RouteCreated" if created else "NoRouteCreated",
@@ -173,23 +184,24 @@ def route_condition(route: Route, now: datetime) -> dict[str, str] | None:
 
 def no_route_yet(now: datetime) -> dict[str, str]:
     """The condition of a Node that has just come while its route is being made."""
-    return _condition("NetworkUnavailable", "True", "NoRouteCreated", "Node created without a route", now)
+    return node_condition("NetworkUnavailable", "True", "NoRouteCreated", "Node created without a route", now)
 
 
 def _conditions(route: Route, now: datetime) -> list[dict[str, str]]:
     network = route_condition(route, now)
     return [
         *([network] if network else []),
-        _condition(
+        node_condition(
             "MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now
         ),
-        _condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
-        _condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
-        _condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now),
+        node_condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
+        node_condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
+        node_condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now),
     ]
 
 
-def _condition(kind: str, status: str, reason: str, message: str, now: datetime) -> dict[str, str]:
+def node_condition(kind: str, status: str, reason: str, message: str, now: datetime) -> dict[str, str]:
+    """A condition of a Node that was found just now."""
     at = timestamp(now)
     return {
         "type": kind,
@@ -201,17 +213,29 @@ def _condition(kind: str, status: str, reason: str, message: str, now: datetime)
     }
 
 
+def kubelet_version(instance: Instance, facts: ClusterFacts) -> str:
+    """What the machine's kubelet says it runs: the cluster's version, unless the Instance names another."""
+    own = instance.spec.node.kubelet_version
+    return f"v{own.removeprefix('v')}" if own else facts.kubelet_version
+
+
+def _system(instance: Instance) -> OperatingSystem:
+    """What is installed: the image that the machine's pool names, ACK's default where it names none."""
+    return operating_system(instance.spec.image_id)
+
+
 def _node_info(instance: Instance, facts: ClusterFacts) -> dict[str, str]:
+    system = _system(instance)
     machine = uuid.UUID(hashlib.md5(instance.metadata.uid.encode(), usedforsecurity=False).hexdigest())
     return {
         "machineID": machine.hex,
         "systemUUID": str(machine),
         "bootID": str(uuid.uuid5(machine, instance.status.start_time or "")),
         "kernelVersion": "5.10.134",
-        "osImage": "emulated by ackbox",
+        "osImage": f"{system.name} (emulated by ackbox)",
         "containerRuntimeVersion": "containerd://0.0.0-emulated",
-        "kubeletVersion": facts.kubelet_version,
-        "kubeProxyVersion": facts.kubelet_version,
-        "operatingSystem": "linux",
+        "kubeletVersion": kubelet_version(instance, facts),
+        "kubeProxyVersion": kubelet_version(instance, facts),
+        "operatingSystem": system.os,
         "architecture": "amd64",
     }

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ackbox.catalog.high_risk import instance_conditions
 from ackbox.ccm.facts import ClusterFacts
+from ackbox.ccm.nodes.harm import NETWORK, harm_conditions, harm_over, network_down, network_up
 from ackbox.ccm.nodes.machine import Machine, machine, ready
 from ackbox.ccm.nodes.model import (
     PROVIDED_IP,
@@ -15,6 +17,7 @@ from ackbox.ccm.nodes.model import (
     cloud_addresses,
     cloud_labels,
     is_emulated,
+    kubelet_version,
     no_route_yet,
     route_condition,
 )
@@ -39,6 +42,8 @@ def repair(
     node: Mapping[str, Any], instance: Instance, facts: ClusterFacts, route: Route, now: datetime
 ) -> NodePatches:
     """Put back what follows from a running Instance."""
+    if instance.out_of_service:
+        return NodePatches(power_off(node), harm_patches(node, instance, now))
     alone = machine(node, facts.region) is Machine.EXCLUDED or unknown_address(node, instance) is not None
     labels = {} if alone else cloud_labels(instance, facts)
     if is_emulated(node):
@@ -84,13 +89,45 @@ def _status(
     wanted = addresses(instance, facts, node)
     if (status.get("addresses") or []) != wanted:
         operations.append({"op": "add", "path": "/status/addresses", "value": wanted})
-    condition = route_condition(route, now)
+    version = kubelet_version(instance, facts)
+    if is_emulated(node) and (status.get("nodeInfo") or {}).get("kubeletVersion") not in (None, version):
+        for field in ("kubeletVersion", "kubeProxyVersion"):
+            operations.append({"op": "replace", "path": f"/status/nodeInfo/{field}", "value": version})
+    condition = network_condition(node, instance, route, now)
     conditions = status.get("conditions") or []
+    operations += harm_patches(node, instance, now)
     if condition is not None:
         operations += _condition(conditions, condition)
     elif route is Route.WAITING and initialised(node) and not _has_network(conditions):
         operations += _condition(conditions, no_route_yet(now))
     return operations
+
+
+def network_condition(
+    node: Mapping[str, Any], instance: Instance, route: Route, now: datetime
+) -> dict[str, str] | None:
+    """The condition NetworkUnavailable: what was done to the machine by hand goes before what its route says."""
+    down = network_down(instance, now)
+    if down is not None or route is not Route.NOT_NEEDED:
+        return down or route_condition(route, now)
+    there = (node.get("status") or {}).get("conditions") or []
+    broken = any(each["type"] == NETWORK and each.get("reason") in instance_conditions() for each in there)
+    return network_up(now) if broken else None
+
+
+def harm_patches(node: Mapping[str, Any], instance: Instance, now: datetime) -> list[dict[str, Any]]:
+    """Brings the conditions by which the Node tells what was done to its machine up to date.
+
+    One that no longer holds becomes False, as node-problem-detector has it; taking it off would move the others.
+    """
+    conditions = (node.get("status") or {}).get("conditions") or []
+    if not conditions:
+        return []
+    wanted = harm_conditions(instance, now)
+    held = {each["type"] for each in wanted}
+    over = [each["type"] for each in conditions if each["type"] in instance_conditions() and each["status"] == "True"]
+    wanted += [harm_over(kind, now) for kind in over if kind not in held]
+    return [operation for each in wanted for operation in _condition(conditions, each)]
 
 
 def _has_network(conditions: list[dict[str, Any]]) -> bool:

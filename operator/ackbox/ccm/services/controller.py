@@ -18,6 +18,7 @@ from ackbox.ccm.services import annotations, balancer, kinds
 from ackbox.ccm.services.annotations import Wishes
 from ackbox.ccm.services.apply import apply
 from ackbox.ccm.services.balancer import Balancer
+from ackbox.ccm.services.by_hand import ByHand
 from ackbox.ccm.services.cleanup import clean
 from ackbox.ccm.services.hash import service_hash
 from ackbox.ccm.services.lookup import SyncError
@@ -39,7 +40,7 @@ from ackbox.ccm.services.voice import SYNC_FAILED, Voice
 from ackbox.ccm.store import Store
 from ackbox.kube.cache import Key
 from ackbox.kube.client import ENDPOINT_SLICE, SERVICE, Object
-from ackbox.kube.errors import ApiError
+from ackbox.kube.errors import ApiError, Forbidden, Invalid
 from ackbox.kube.queue import Retry, WorkQueue
 from ackbox.kube.refs import resolve
 from ackbox.resources import ACCESS_CONTROL_LIST, LISTENER, SERVER_GROUP, Kind, ServerGroup
@@ -69,10 +70,11 @@ class ServiceController:
             self._reconcile, f"services of {facts.name}", WORKERS, FIRST_BACK_OFF, LONGEST_BACK_OFF
         )
         self._triggers = Triggers(facts, management, workload, self._queue, self._voice)
+        self._by_hand = ByHand(facts, management, workload, reporter)
 
     async def run(self) -> None:
         """Work until cancelled; the caches must be filled."""
-        with self._triggers.active():
+        with self._triggers.active(), self._by_hand.active():
             await self._queue.run()
 
     def _voice(self, key: Key) -> Voice:
@@ -122,7 +124,7 @@ class ServiceController:
         """Bring everything to what the Service says; False when something of it can't be had."""
         try:
             return await self._bring(service, kind, config, voice)
-        except SyncError as error:
+        except (SyncError, Forbidden, Invalid) as error:
             await self._patch_status(service, service_patch(service, {}, None, condition(service, [str(error)])))
             raise
 

@@ -6,6 +6,7 @@ Rule source: the CCM's `pkg/controller/service/clbv1`; the error texts that begi
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ackbox.catalog.high_risk import operations
 from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.services.annotations import Wishes
 from ackbox.ccm.services.names import CLUSTER_TAG, LOAD_BALANCER_LABEL, MARK_TAG
@@ -60,10 +61,12 @@ def find(view: ServiceView, wishes: Wishes, facts: ClusterFacts, world: World) -
         return Found(load_balancer, reused=True)
     own = find_own(view, world)
     if own is None and (view.ingress_ips or view.ingress_hosts):
-        shown = " ".join(view.ingress_ips or view.ingress_hosts)
+        shown, bound = " ".join(view.ingress_ips or view.ingress_hosts), view.labels.get(LOAD_BALANCER_LABEL)
+        still = bound is not None and world.by_reference(bound) is not None
+        row = operations()["reuse-annotation-removed" if still else "load-balancer-deleted"]
         raise SyncError(
             f"alicloud: can not find loadbalancer, but it's defined in service [{shown}] "
-            "this may happen when you delete the loadbalancer"
+            f"this may happen when you delete the loadbalancer. It was {bound}: {row.effect}. {row.recovery}"
         )
     return Found(own, reused=False) if own is not None else None
 

@@ -3,15 +3,29 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ackbox.catalog.high_risk import operations
 from ackbox.cloud.allocation.ids import INSTANCE_PREFIX
 from ackbox.cloud.allocation.ledger import Draft
-from ackbox.cloud.instances.plan import step
+from ackbox.cloud.instances.harm import Surroundings, aspects, dns_closed, installed, reinstalled, undone
+from ackbox.cloud.instances.plan import disk_replaced, revisions, step
+from ackbox.cloud.instances.repair import repair
 from ackbox.cloud.reconciling import Cloud, Controller, deleting, in_parallel, paused, remove_finalizers
+from ackbox.cloud.world import label
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
+from ackbox.kube.conditions import Aspect
 from ackbox.kube.refs import resolve
-from ackbox.resources import INSTANCE, VPC, Instance
-from ackbox.resources.base import INSTANCE_FINALIZER, NODE_FINALIZER
+from ackbox.resources import INSTANCE, VPC, Instance, ManagedCluster, NodePool, Vpc
+from ackbox.resources.base import CLUSTER_LABEL, INSTANCE_FINALIZER, NODE_FINALIZER, NODE_POOL_LABEL
+
+RECOVERED = "Recovered"
+"""Reason of the event when something that was wrong with a machine has been put right."""
+
+DISK_ROW = "attached-without-backup"
+"""The row of the catalogue that says what a new system disk means."""
+
+REPAIRING = "Repairing"
+"""Reason of the event when self-healing works on a machine."""
 
 GATHER = 0.1
 """Seconds in which released machines of a VPC are gathered, so that they share one write."""
@@ -25,6 +39,7 @@ class Instances(Controller):
         self._now = now
         cloud.world.instances.subscribe(self._on_instance)
         cloud.world.clusters.subscribe(self._on_cluster)
+        cloud.world.vpcs.subscribe(self._on_vpc)
 
     async def reconcile(self, key: Key) -> None:
         """See `Controller.reconcile`."""
@@ -35,15 +50,65 @@ class Instances(Controller):
             if NODE_FINALIZER in obj["metadata"].get("finalizers", ()) and self._abandoned(obj):
                 await remove_finalizers(self.cloud.client, INSTANCE, obj, NODE_FINALIZER)
             return
-        instance = Instance.model_validate(obj)
-        now = step(instance, self._now())
-        await self.report(obj, {"phase": now.phase.value, "startTime": now.start_time}, now.state)
-        if now.again_after is not None:
-            self.queue.add(key, after=now.again_after)
+        instance, now = Instance.model_validate(obj), self._now()
+        cluster = self._cluster_of(obj)
+        known = instance.status.model_copy(update={"installation": installed(instance, versions(cluster))})
+        instance = instance.model_copy(update={"status": known})
+        following = step(instance, now)
+        replaced = disk_replaced(instance, following.phase)
+        gone = undone(instance) if replaced else []
+        if replaced:
+            instance = reinstalled(instance)
+        fields = {
+            "phase": following.phase.value,
+            "startTime": following.start_time,
+            **revisions(instance, following.phase),
+            "installation": instance.status.installation and instance.status.installation.wire(),
+        }
+        around = Surroundings(now, following.phase, versions(cluster), self._closed(instance, cluster))
+        told = aspects(instance, around)
+        await self.report(obj, fields, following.state, aspects=[*gone, *told])
+        await self._tell(obj, {each.type for each in gone} - {each.type for each in told}, told, replaced)
+        if following.again_after is not None:
+            self.queue.add(key, after=following.again_after)
+        await self._heal(obj, instance, now)
+
+    async def _heal(self, obj: Object, instance: Instance, now: datetime) -> None:
+        """Let the node pool repair a machine that is out of service."""
+        if not instance.out_of_service:
+            return
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+        pool = self.cloud.world.node_pools.get(namespace, label(obj, NODE_POOL_LABEL) or "")
+        healing = repair(instance, NodePool.model_validate(pool) if pool else None, now)
+        if healing.again_after is not None:
+            self.queue.add((namespace, name), after=healing.again_after)
+        if healing.spec is not None:
+            version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            await self.cloud.client.patch(INSTANCE, name, namespace, {"metadata": version, "spec": healing.spec})
+            await self.cloud.events.normal(obj, REPAIRING, f"self-healing sets {', '.join(sorted(healing.spec))}")
+
+    async def _tell(self, obj: Object, gone: set[str], told: list[Aspect], replaced: bool) -> None:
+        if replaced:
+            row = operations()[DISK_ROW]
+            await self.cloud.events.warning(obj, row.event or "", row.told("the system disk was replaced"))
+        for kind in sorted(gone | {each.type for each in told if each.status is None}):
+            await self.cloud.events.normal(obj, RECOVERED, f"{kind} no longer holds")
+
+    def _closed(self, instance: Instance, cluster: Object | None) -> str | None:
+        vpc = resolve(self.cloud.world.vpcs, instance.metadata.namespace, instance.spec.vpc_attributes.vpc_id)
+        if vpc is None or cluster is None:
+            return None
+        slim = Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+        return dns_closed(instance, ManagedCluster.model_validate(cluster), slim)
+
+    def _cluster_of(self, obj: Object) -> Object | None:
+        """The cluster that a machine is a node of; one that was added by hand names it in its label only."""
+        reference = label(obj, CLUSTER_LABEL) or obj["spec"].get("clusterId")
+        return self.cloud.world.cluster(obj["metadata"]["namespace"], reference)
 
     def _abandoned(self, obj: Object) -> bool:
         """Whether no ccm will clean up behind this machine: its cluster has no API server, or soon has none."""
-        cluster = self.cloud.world.cluster(obj["metadata"]["namespace"], obj["spec"].get("clusterId"))
+        cluster = self._cluster_of(obj)
         return cluster is None or deleting(cluster) or not (cluster.get("status") or {}).get("endpoint")
 
     def _on_instance(self, _: Object | None, new: Object | None) -> None:
@@ -51,11 +116,20 @@ class Instances(Controller):
             self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
 
     def _on_cluster(self, old: Object | None, new: Object | None) -> None:
-        """A cluster that goes takes its ccm away."""
-        if old is not None and (new is None or deleting(new)):
-            for obj in self.cloud.world.instances_of(old):
-                if deleting(obj):
-                    self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        """A cluster that goes takes its ccm away; another version of it suits other nodes."""
+        if old is None:
+            return
+        for obj in self.cloud.world.instances_of(old):
+            left = deleting(obj) and (new is None or deleting(new))
+            if left or (new is not None and versions(old) != versions(new)):
+                self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+    def _on_vpc(self, old: Object | None, new: Object | None) -> None:
+        """Rules of security groups decide what its machines can be asked."""
+        if new is None or old is None or old["spec"].get("securityGroups") == new["spec"].get("securityGroups"):
+            return
+        for obj in self.cloud.world.instances_in(new):
+            self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
 
 
 class Releases(Controller):
@@ -112,6 +186,13 @@ class Releases(Controller):
     def _on_vpc(self, old: Object | None, new: Object | None) -> None:
         if old is None and new is not None:
             self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]), after=GATHER)
+
+
+def versions(cluster: Object | None) -> frozenset[str]:
+    """The Kubernetes versions that nodes of a cluster may have: its own, and the one that it is upgraded to."""
+    status = (cluster or {}).get("status") or {}
+    found = (status.get("currentVersion"), (status.get("upgrade") or {}).get("nextVersion"))
+    return frozenset(version for version in found if version)
 
 
 def _vpc(obj: Object) -> str:

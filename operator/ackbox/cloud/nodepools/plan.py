@@ -7,14 +7,20 @@ made up for; an Instance is never made without one.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
 
 from ackbox.catalog.instance_types import MIN_MEMORY, MIN_VCPU, InstanceType, instance_types
-from ackbox.catalog.quotas import QuotaName
+from ackbox.catalog.network import network_rules
 from ackbox.cloud.allocation.addresses import free_addresses, free_blocks
 from ackbox.cloud.allocation.ledger import Subnet
-from ackbox.cloud.allocation.quota import refusal
-from ackbox.resources.instance import InstancePhase
+from ackbox.cloud.allocation.quota import Budget
+from ackbox.cloud.allocation.security_groups import Room
+from ackbox.cloud.nodepools.interfaces import PodBlocks
+from ackbox.resources.instance import OUT_OF_SERVICE, Harm, InstancePhase
 from ackbox.resources.network import Allocation
+
+MAX_PODS = 256
+"""Pods a node at most: ACK Product Introduction of 2022-07-08, quotas."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,12 @@ class Machine:
     phase: str | None
     created: str
     deleting: bool = False
+    harms: frozenset[Harm] = frozenset()
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is on and serves as no node all the same."""
+        return self.phase == InstancePhase.RUNNING and bool(self.harms & {*OUT_OF_SERVICE, Harm.NODE_COUNT_DIFFERS})
 
 
 @dataclass(frozen=True)
@@ -34,19 +46,6 @@ class Shortage:
     code: str
     message: str
     missing: int
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How many more of something a quota allows."""
-
-    name: QuotaName
-    used: int
-    limit: int
-
-    def allows(self, more: int) -> bool:
-        """Whether so many more fit."""
-        return self.used + more <= self.limit
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,11 @@ class Site:
         pod_network: what pod CIDRs are cut from; None where the network plug-in needs none.
         pod_mask: size of one pod CIDR.
         pod_taken: pod CIDRs given out.
-        nodes, vcpus, routes: what quotas leave; `routes` only counts with pod CIDRs, which need a route each.
+        budgets: what quotas leave.
+        charge: how the machines are paid for, when not as pay-as-you-go.
+        rooms: the security groups that the machines join.
+        pod_subnets: vSwitches for the network interfaces of pods; None where the network plug-in needs none.
+        refused: why the account can't have any machine; None when it can.
     """
 
     cluster: str
@@ -75,9 +78,11 @@ class Site:
     pod_network: IPv4Network | None
     pod_mask: int
     pod_taken: Collection[IPv4Network]
-    nodes: Budget
-    vcpus: Budget
-    routes: Budget
+    budgets: Sequence[Budget] = ()
+    charge: Literal["Spot", "PrePaid"] | None = None
+    rooms: Sequence[Room] = ()
+    pod_subnets: Sequence[Subnet] | None = None
+    refused: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,16 +162,19 @@ class _Supply:
 
 def allocate(need: int, site: Site, new_id: Callable[[], str]) -> tuple[list[Allocation], Shortage | None]:
     """Reserve up to `need` machines; what stops it short, if anything."""
+    taken = set(site.taken)
     supplies = [
-        _Supply(subnet, free_addresses(subnet.cidr, site.taken), site.held.get(subnet.id, 0)) for subnet in site.subnets
+        _Supply(subnet, free_addresses(subnet.cidr, taken), site.held.get(subnet.id, 0)) for subnet in site.subnets
     ]
+    pods = PodBlocks(site.pod_subnets, taken) if site.pod_subnets is not None else None
     blocks = free_blocks(site.pod_network, site.pod_mask, site.pod_taken) if site.pod_network else None
     reserved: list[Allocation] = []
-    vcpus = 0
+    spent = [0] * len(site.budgets)
+    weight = 0
     while len(reserved) < need:
-        kind = next((each for each in site.types if site.vcpus.allows(vcpus + each.vcpu)), None)
-        supply = _choose(supplies, site.balanced)
-        stop = _refused(site, len(reserved), kind, vcpus, supply)
+        kind = next((each for each in site.types if _short(site.budgets, spent, each) is None), None)
+        supply, interfaces = _placed(site, supplies, pods, kind)
+        stop = _refused(site, spent, kind, supply, pods) or _crowded(site, kind, weight)
         block = next(blocks, None) if blocks is not None and stop is None else None
         if stop is None and blocks is not None and block is None:
             stop = (
@@ -176,24 +184,58 @@ def allocate(need: int, site: Site, new_id: Callable[[], str]) -> tuple[list[All
         if stop is not None or kind is None or supply is None:
             code, message = stop or ("", "")
             return reserved, Shortage(code, message, need - len(reserved))
-        vcpus += kind.vcpu
-        reserved.append(_entry(site, new_id(), kind, supply, block))
+        spent = [count + budget.cost(kind) for budget, count in zip(site.budgets, spent, strict=True)]
+        weight += 1 + (_secondary_enis(site, kind) or 0)
+        reserved.append(_entry(site, new_id(), kind, supply, block).model_copy(update=interfaces))
     return reserved, None
 
 
+def _placed(
+    site: Site, supplies: Sequence[_Supply], pods: PodBlocks | None, kind: InstanceType | None
+) -> tuple[_Supply | None, dict[str, str]]:
+    """The vSwitch of the next machine, and where its pods have their addresses."""
+    while (supply := _choose(supplies, site.balanced)) is not None:
+        if pods is None or kind is None:
+            return supply, {}
+        spared = [each.next_address for each in supplies if each.next_address is not None]
+        found = pods.take(supply.subnet.zone, min(MAX_PODS, kind.terway_pods or 1), spared)
+        if found is not None:
+            return supply, {"pod_v_switch_id": found[0].id, "pod_block": str(found[1])}
+        supply.next_address = None  # A machine there would have no pods.
+    return None, {}
+
+
+def _short(budgets: Sequence[Budget], spent: Sequence[int], *kinds: InstanceType) -> tuple[str, str] | None:
+    """What refuses every one of the instance types; None when no quota does."""
+    rows = zip(budgets, spent, strict=True)
+    found = (budget.refusal(count) for budget, count in rows if not any(budget.allows(kind, count) for kind in kinds))
+    return next(found, None)
+
+
 def _refused(
-    site: Site, count: int, kind: InstanceType | None, vcpus: int, supply: _Supply | None
+    site: Site, spent: Sequence[int], kind: InstanceType | None, supply: _Supply | None, pods: PodBlocks | None
 ) -> tuple[str, str] | None:
-    if not site.nodes.allows(count + 1):
-        return refusal(site.nodes.name, site.nodes.used + count, site.nodes.limit)
-    if site.pod_network is not None and not site.routes.allows(count + 1):
-        return refusal(site.routes.name, site.routes.used + count, site.routes.limit)
+    if site.refused is not None:
+        return site.refused
     if kind is None:
-        return refusal(site.vcpus.name, site.vcpus.used + vcpus, site.vcpus.limit)
+        # One quota may refuse the first type and another one the second.
+        return _short(site.budgets, spent, *site.types) or _short(site.budgets, spent, site.types[0])
     if supply is None:
-        names = ", ".join(subnet.name for subnet in site.subnets)
-        return "InvalidVSwitchId.IpNotEnough", f"no free address is left in spec.scalingGroup.vswitchIds {names}"
+        names, lacking = ", ".join(subnet.name for subnet in site.subnets), ", ".join(pods.exhausted if pods else ())
+        message = f"no free address is left in spec.scalingGroup.vswitchIds {names}"
+        if lacking:
+            message = f"no free block for the pods of a node is left in the cluster's spec.podVswitchIds: {lacking}"
+        return "InvalidVSwitchId.IpNotEnough", message
     return None
+
+
+def _crowded(site: Site, kind: InstanceType | None, weight: int) -> tuple[str, str] | None:
+    more = weight + 1 + ((_secondary_enis(site, kind) or 0) if kind else 0)
+    return next((told for told in (room.refusal(more) for room in site.rooms) if told is not None), None)
+
+
+def _secondary_enis(site: Site, kind: InstanceType) -> int | None:
+    return kind.enis - 1 if site.pod_subnets is not None else None
 
 
 def _choose(supplies: Sequence[_Supply], balanced: bool) -> _Supply | None:
@@ -212,21 +254,28 @@ def _entry(site: Site, owner: str, kind: InstanceType, supply: _Supply, block: I
         cluster=site.cluster,
         node_pool=site.pool,
         instance_type=kind.name,
+        secondary_enis=_secondary_enis(site, kind),
+        charge=site.charge,
     )
 
 
-def usable_types(names: Sequence[str]) -> tuple[list[InstanceType], str | None]:
-    """The instance types that can be nodes, and what is wrong with the others."""
+def usable_types(names: Sequence[str], terway: bool = False) -> tuple[list[InstanceType], str | None]:
+    """The instance types that can be nodes, with Terway if asked for, and what is wrong with the others."""
+    field, least = "spec.scalingGroup.instanceTypes", network_rules().terway_more_pods_than
     known = [instance_types().get(name) for name in names]
-    good = [kind for kind in known if kind is not None and kind.fits_node]
+    large = [kind for kind in known if kind is not None and kind.fits_node]
+    good = [kind for kind in large if not terway or (kind.terway_pods or 0) > least]
     unknown = [name for name, kind in zip(names, known, strict=True) if kind is None]
     small = [kind.name for kind in known if kind is not None and not kind.fits_node]
+    narrow = [f"{kind.name} ({kind.terway_pods or 'no figure known'})" for kind in large if kind not in good]
     problems = []
     if unknown:
-        problems.append(f"spec.scalingGroup.instanceTypes: {', '.join(unknown)}: no such instance type")
+        problems.append(f"{field}: {', '.join(unknown)}: no such instance type")
     if small:
+        problems.append(f"{field}: {', '.join(small)}: a node needs at least {MIN_VCPU} vCPUs and {MIN_MEMORY} GiB")
+    if narrow:
         problems.append(
-            f"spec.scalingGroup.instanceTypes: {', '.join(small)}: a node needs at least {MIN_VCPU} vCPUs"
-            f" and {MIN_MEMORY} GiB"
+            f"{field}: {', '.join(narrow)}: with Terway a node needs network interfaces for more than {least} pods,"
+            " (ENIs - 1) x addresses of an ENI"
         )
     return good, "; ".join(problems) or None

@@ -20,9 +20,18 @@ class PoolStatus:
 
 
 def pool_status(
-    desired: int, machines: Mapping[str, Machine], plan: PoolPlan, problem: State | None = None
+    desired: int,
+    machines: Mapping[str, Machine],
+    plan: PoolPlan,
+    problem: State | None = None,
+    upgrading: State | None = None,
 ) -> PoolStatus:
-    """The status of a pool whose next steps are `plan`; `problem` is what is wrong with a part of its spec."""
+    """The status of a pool whose next steps are `plan`.
+
+    Args:
+        problem: what is wrong with a part of its spec.
+        upgrading: how far an upgrade of its nodes is.
+    """
     live = [machine for machine in machines.values() if not machine.deleting]
     leaving = len(machines) - len(live) + len(plan.delete)
     booting = sum(machine.phase in BOOTING for machine in live)
@@ -37,4 +46,6 @@ def pool_status(
         return PoolStatus(NodePoolPhase.REMOVING.value, progressing("ScalingIn", counts))
     if problem is not None:
         return PoolStatus(NodePoolPhase.ACTIVE.value, problem)
+    if upgrading is not None:
+        return PoolStatus(NodePoolPhase.UPDATING.value, upgrading)
     return PoolStatus(NodePoolPhase.ACTIVE.value, ready("Active", counts))
