@@ -123,7 +123,9 @@ async def prepared(client: Client, count: int) -> Client:
         CLOUD_QUOTA,
         {
             "metadata": {"name": "default"},
-            "spec": {"hard": {"nodes": count, "vcpus": 4 * count, "routeentries": count}},
+            "spec": {
+                "hard": {"nodes": count, "vcpus": 4 * count, "routeentries": count, "scalinggroupinstances": count}
+            },
         },
         NAMESPACE,
     )

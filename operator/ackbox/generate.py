@@ -16,7 +16,9 @@ from typing import Any
 import yaml
 
 from ackbox.catalog.policies import admission_policies
-from ackbox.reference import annotations_page, ingress_page
+from ackbox.reference import addons_page, annotations_page, ingress_page
+from ackbox.reference_high_risk import high_risk_page
+from ackbox.reference_quotas import quotas_page
 from ackbox.resources import RESOURCES
 from ackbox.resources.crd import custom_resource_definition
 
@@ -32,8 +34,11 @@ def generated() -> dict[Path, str]:
         for resource in RESOURCES
     }
     files[Path("crds/admission-policies.yaml")] = _document(admission_policies())
+    files[Path("docs/addons.md")] = addons_page()
     files[Path("docs/annotations.md")] = annotations_page()
     files[Path("docs/ingress-annotations.md")] = ingress_page()
+    files[Path("docs/quotas.md")] = quotas_page()
+    files[Path("docs/high-risk-operations.md")] = high_risk_page()
     return files
 
 

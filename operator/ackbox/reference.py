@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ackbox.catalog.addons import Addon, Proof, addons
 from ackbox.catalog.annotations import LEGACY_PREFIX, PREFIX, TABLES, Annotation, Level
 from ackbox.catalog.ingress_annotations import ALB_PREFIX, INGRESS_ANNOTATIONS, NGINX_PREFIX, IngressAnnotation
 from ackbox.resources.loadbalancer import LoadBalancerType
@@ -39,6 +40,30 @@ An Ingress of IngressClass `alb`, which every emulated cluster has, gets a load 
 - A wrong value is told by a Warning event (`FailedBuildModel`) and left out; everything else goes on.
 - *Felt* and *test* are as for [Services](annotations.md).
 """
+
+_ADDONS_INTRODUCTION = """# Addons
+
+`spec.addons` of a ManagedCluster, with ACK's own fields: `name`, `version`, `config` (JSON), `disabled`.
+
+- *By default* says which profiles of clusters get an addon without asking; `disabled: true` leaves it out, or takes it
+  away. Taking an addon off the list takes it away as well.
+- Without a version, the newest one that runs on the cluster is installed, and stays. A newer `version` upgrades; there is
+  no way back.
+- `status.addons` has ACK's state words: `updating`, `upgrading` while pods are replaced, `active`, `deleting`; `failed`
+  with a message when it can't be had, and condition `AddonsReady` says so. The cluster goes on.
+- An addon is Deployments, DaemonSets, Services and the ConfigMap `<name>-config` in `kube-system`, all with label
+  `ackbox.dev/addon`. What is deleted or changed by hand comes back within minutes. Config brings new pods.
+- *Proof* says how `running` in the status is found out. **State only**: the objects are there and their pods are
+  emulated, so nothing of the addon works: no DNS name is resolved, no volume is made, no log is collected.
+- Every addon with pods takes `CpuRequest`, `CpuLimit`, `MemoryRequest` and `MemoryLimit` in its config, too.
+- DaemonSets that every cluster has by default have no pods on emulated nodes.
+
+What a pod uses, for `kubectl top` and HorizontalPodAutoscalers, is told by its annotations `kwok.x-k8s.io/usage-cpu` and
+`kwok.x-k8s.io/usage-memory`; without them it is 1m and 1Mi a container.
+"""
+
+_PROOFS = {Proof.METRICS_API: "`metrics.k8s.io` tells what a node uses"}
+"""How `running` is found out."""
 
 _INGRESS_TITLES = {
     Level.SELECTION: "Which AlbConfig, and in which order",
@@ -108,6 +133,35 @@ def _ingress_cells(row: IngressAnnotation) -> Iterable[str]:
     yield f"`{row.default}`" if row.default else ""
     yield row.felt or "enforced, not felt"
     yield f"`{row.test}`" if row.test else ""
+
+
+def addons_page() -> str:
+    """The addons as Markdown."""
+    lines = [
+        "| addon | category | by default | requires | in place of | versions, oldest first | config | proof |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += ["| " + " | ".join(map(_escaped, _addon_cells(addon))) + " |" for addon in addons().values()]
+    return f"{_ADDONS_INTRODUCTION}\n" + "\n".join(lines) + "\n"
+
+
+def _addon_cells(addon: Addon) -> Iterable[str]:
+    yield f"`{addon.name}`" + (" (can't be disabled)" if addon.required else "")
+    yield addon.category
+    yield ", ".join(addon.default)
+    yield ", ".join(addon.requires)
+    yield ", ".join(addon.instead)
+    yield ", ".join(
+        f"`{each.name}`" + (f" (Kubernetes {each.minimum[0]}.{each.minimum[1]})" if each.minimum else "")
+        for each in addon.versions
+    )
+    yield ", ".join(
+        f"`{key}`: {values if isinstance(values, str) else ' or '.join(values)}"
+        for key, values in (addon.config or {}).items()
+    )
+    yield (
+        _PROOFS[addon.proof] if addon.proof else "state only" + (", beside the control plane" if addon.managed else "")
+    )
 
 
 def _escaped(text: str) -> str:

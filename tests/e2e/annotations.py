@@ -269,7 +269,7 @@ def prepare(stack: Stack) -> None:
     """Make the account with everything that the cases name."""
     api = stack.api
     api.kubectl("create", "namespace", ACCOUNT)
-    quota = objects.custom("CloudQuota", "default", {"hard": {"loadbalancers": 300, "attachments": 300}}, ACCOUNT)
+    quota = objects.quota(ACCOUNT, loadbalancers=300, attachments=300)
     api.apply(quota, objects.vpc(namespace=ACCOUNT), objects.cluster(namespace=ACCOUNT))
     api.apply(objects.pool(size=3, namespace=ACCOUNT), *certificates(), *acls())
     eventually(lambda: is_ready(api.object("nodepools", "pool", ACCOUNT)), "the pool Ready")

@@ -47,7 +47,8 @@ class Workload:
 def shared_cluster(stack: Stack) -> Api:
     api = stack.api
     api.kubectl("create", "namespace", SHARED)
-    api.apply(objects.vpc(namespace=SHARED), objects.cluster(namespace=SHARED), objects.pool(size=3, namespace=SHARED))
+    api.apply(objects.quota(SHARED), objects.vpc(namespace=SHARED), objects.cluster(namespace=SHARED))
+    api.apply(objects.pool(size=3, namespace=SHARED))
     eventually(lambda: is_ready(api.object("managedclusters", "one", SHARED)), "the shared cluster Ready")
     eventually(lambda: is_ready(api.object("nodepools", "pool", SHARED)), "its pool Ready")
     workload = stack.workload("one", SHARED)

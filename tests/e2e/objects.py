@@ -14,6 +14,12 @@ def custom(kind: str, name: str, spec: dict[str, Any], namespace: str = "default
     }
 
 
+def quota(namespace: str = "default", **hard: int) -> dict[str, Any]:
+    """The account's quotas: the defaults let a test have little, so this raises those that most tests would meet."""
+    figures = {"clusters": 50, "nodes": 100, "nodepools": 50, "scalinggroups": 50, "vcpus": 1000, "vpcs": 50}
+    return custom("CloudQuota", "default", {"hard": figures | hard}, namespace)
+
+
 def vpc(name: str = "net", namespace: str = "default", **spec: Any) -> dict[str, Any]:
     return custom(
         "VPC",

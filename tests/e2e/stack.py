@@ -18,6 +18,7 @@ import pykube
 import yaml
 from pykube.exceptions import HTTPError
 
+from ackbox.catalog.data import CATALOG_VARIABLE, read_text
 from ackbox.runtime.home import load
 from ackbox.runtime.supervisor import Status, Supervisor
 
@@ -127,7 +128,7 @@ class Api:
     def events(self, namespace: str, name: str) -> list[tuple[str, str, str]]:
         """Type, reason and message of the events about an object."""
         found = self.items(f"{CORE}/namespaces/{namespace}/events")
-        return [(e["type"], e["reason"], e["message"]) for e in found if e["involvedObject"]["name"] == name]
+        return [(e["type"], e["reason"], e.get("message", "")) for e in found if e["involvedObject"]["name"] == name]
 
 
 def _with_files(kubeconfig: Path) -> dict[str, Any]:
@@ -158,7 +159,9 @@ class Stack:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.environment = os.environ | {"ACKBOX_HOME": str(home)}
+        catalog = home.with_name(f"{home.name}-catalog")
+        write_catalog(catalog)
+        self.environment = os.environ | {"ACKBOX_HOME": str(home), CATALOG_VARIABLE: str(catalog)}
 
     def ackbox(self, *arguments: str, check: bool = True, timeout: float = 1800) -> str:
         """Run the command line."""
@@ -217,6 +220,16 @@ class Stack:
     def supervisor_pid(self) -> int:
         """The process id of supervisord."""
         return int((load(self.home).run / "supervisord.pid").read_text())
+
+
+def write_catalog(folder: Path) -> None:
+    """A catalogue in which a server may be behind more load balancers than in the cloud: the suites share few servers."""
+    quotas = yaml.safe_load(read_text("quotas.yaml"))
+    for row in quotas["quotas"]:
+        if row["name"] == "attachments":
+            row["raise"] = "ticket"
+    folder.mkdir(exist_ok=True)
+    (folder / "quotas.yaml").write_text(yaml.safe_dump(quotas))
 
 
 def gone(api: Api, path: str) -> bool:

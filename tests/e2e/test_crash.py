@@ -114,10 +114,15 @@ def parts(workload: Workload) -> dict[str, list[str]]:
     listeners = [o for o in api.objects("listeners", SHARED) if mark in o["spec"].get("description", "")]
     groups = [o for o in api.objects("servergroups", SHARED) if mark in o["spec"]["vServerGroupName"]]
     return {
-        "slb": [o["metadata"]["name"] for o in api.objects("serviceloadbalancers", SHARED)],
+        "slb": [o["metadata"]["name"] for o in api.objects("serviceloadbalancers", SHARED) if not for_api_server(o)],
         "lsn": [o["metadata"]["name"] for o in listeners],
         "sg": [o["metadata"]["name"] for o in groups],
     }
+
+
+def for_api_server(balancer: dict) -> bool:
+    """Whether it is the cluster's own, which was there before and stays."""
+    return balancer["metadata"]["name"].endswith("-apiserver")
 
 
 def answered(workload: Workload) -> bool:

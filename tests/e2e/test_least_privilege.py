@@ -18,6 +18,7 @@ GROUPS = {
     "ackbox.dev": (
         "accesscontrollists",
         "cloudquotas",
+        "clusterusers",
         "instances",
         "listeners",
         "managedclusters",
@@ -34,17 +35,21 @@ WRITERS: dict[str, set[str]] = {
     "create instances": {OPERATOR},
     "create cloudquotas": {OPERATOR},
     "create routetables": {OPERATOR},
-    "create serviceloadbalancers": {CCM},
-    "create listeners": {CCM},
-    "create servergroups": {CCM},
+    "create elasticipaddresses": {OPERATOR},
+    "delete elasticipaddresses": {OPERATOR},
+    "create serviceloadbalancers": {OPERATOR, CCM},
+    "create listeners": {OPERATOR, CCM},
+    "create servergroups": {OPERATOR, CCM},
     "patch instances": {OPERATOR, CCM},
     "patch managedclusters": {OPERATOR, CCM},
     "patch routetables": {OPERATOR, CCM},
+    "patch clusterusers": {OPERATOR},
+    "patch clusterusers/status": {OPERATOR},
     "patch nodepools": {OPERATOR},
     "patch vpcs": {OPERATOR},
     "patch serviceloadbalancers": {OPERATOR, CCM},
     "patch listeners": {CCM},
-    "patch servergroups": {CCM},
+    "patch servergroups": {OPERATOR, CCM},
     "delete instances": {OPERATOR},
     "delete nodepools": {OPERATOR},
     "delete serviceloadbalancers": {OPERATOR, CCM},
@@ -113,7 +118,7 @@ def test_a_process_is_no_administrator(stack, process):
     rules = [*review["status"]["resourceRules"], *review["status"]["nonResourceRules"]]
     assert not [rule for rule in rules if "*" in rule["verbs"] or "*" in rule.get("resources", ())]
     named = [rule for rule in rules if "configmaps" in rule.get("resources", ()) and "create" not in rule["verbs"]]
-    expected = [["loopback-addresses"]] if process == OPERATOR else []
+    expected = [["elastic-addresses", "loopback-addresses"]] if process == OPERATOR else []
     assert [rule["resourceNames"] for rule in named] == expected
 
 

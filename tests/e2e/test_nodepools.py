@@ -121,10 +121,18 @@ def test_what_cannot_be_had_is_said_and_the_rest_comes_up(workload, own_pool):
     api = workload.management
     quota = api.object("cloudquotas", "default", SHARED)
     limit = sum(int(i["spec"]["cpu"]) for i in api.objects("instances", SHARED)) + 8
-    assert quota["status"]["hard"]["vcpus"] > limit
+    before = quota["status"]["hard"]["vcpus"]
+    assert before > limit
+    pause = ("annotate", "nodepool", own_pool, "-n", SHARED, "--overwrite")
+    api.kubectl(*pause, "ackbox.dev/paused=true")
+    scale(workload, own_pool, 5)
+    # What is beyond the quota is refused at once, so the quota shrinks between the request and the machines.
     patch_quota(api, limit)
     try:
-        scale(workload, own_pool, 5)
+        assert "QuotaExceed.ElasticQuota" in api.kubectl(
+            "scale", "nodepool", own_pool, "-n", SHARED, "--replicas=6", check=False
+        )
+        api.kubectl(*pause, "ackbox.dev/paused-")
 
         def short():
             found = api.object("nodepools", own_pool, SHARED)
@@ -135,11 +143,10 @@ def test_what_cannot_be_had_is_said_and_the_rest_comes_up(workload, own_pool):
 
         eventually(short, "2 of 5 nodes and the reason")
     finally:
-        patch_quota(api, None)
+        patch_quota(api, before)
     eventually(lambda: scaled(workload, own_pool, 5), "the rest once the quota is raised")
 
 
-def patch_quota(api, limit: int | None) -> None:
-    value = "null" if limit is None else limit
-    patch = f'{{"spec":{{"hard":{{"vcpus":{value}}}}}}}'
+def patch_quota(api, limit: int) -> None:
+    patch = f'{{"spec":{{"hard":{{"vcpus":{limit}}}}}}}'
     api.kubectl("patch", "cloudquota", "default", "-n", SHARED, "--type=merge", "-p", patch)

@@ -21,7 +21,7 @@ def with_service(workload, name="web"):
 
 
 def reachable(stack: Stack, namespace: str) -> str:
-    lsn = stack.api.objects("listeners", namespace)[0]
+    lsn = next(each for each in stack.api.objects("listeners", namespace) if "/web/" in each["spec"]["description"])
     assert is_ready(lsn)
     http(lsn["status"]["reachable"])
     return lsn["status"]["reachable"]

@@ -8,18 +8,21 @@ from ackbox.ccm.facts import ClusterFacts
 from ackbox.ccm.ingress import main as ingress
 from ackbox.ccm.ingress.triggers import ingress_caches
 from ackbox.ccm.nodes.controller import NodeController, node_cache
+from ackbox.ccm.nodes.model import KUBELET_PORT
 from ackbox.ccm.reporter import Reporter
 from ackbox.ccm.services.controller import ServiceController
 from ackbox.ccm.services.triggers import service_caches
 from ackbox.ccm.store import Store
+from ackbox.ccm.usage import server as usage
 from ackbox.kube.client import Client
 from ackbox.kube.connection import Connection
 from ackbox.kube.events import EventRecorder
+from ackbox.kube.serving import ServerFiles
 from ackbox.kube.watching import watch
 
 
-async def run_cluster(facts: ClusterFacts, connection: Connection, management: Store) -> None:
-    """Run the CCM of a workload cluster.
+async def run_cluster(facts: ClusterFacts, connection: Connection, management: Store, usage_files: ServerFiles) -> None:
+    """Run the CCM of a workload cluster, and its metrics API.
 
     Raises:
         ExceptionGroup: its API server can't be reached, or a controller failed.
@@ -40,6 +43,7 @@ async def run_cluster(facts: ClusterFacts, connection: Connection, management: S
         group.create_task(ServiceController(facts, management, workload, services).run())
         if facts.external:
             return  # its nodes and routes are its own affair
+        group.create_task(usage.serve(client, facts.kubelet_address, KUBELET_PORT, usage_files))
         group.create_task(ingress.run(facts, management, workload))
         nodes = Reporter(EventRecorder(client, "node-controller"))
         group.create_task(nodes.run())

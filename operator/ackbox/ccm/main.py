@@ -18,7 +18,7 @@ from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Client, Object
 from ackbox.kube.connection import Connection, KubeconfigError, load_kubeconfig
 from ackbox.kube.queue import WorkQueue
-from ackbox.kube.serving import CCM_PORT, of_registry, serve, server_files
+from ackbox.kube.serving import CCM_PORT, ServerFiles, metrics_api_files, of_registry, serve, server_files
 from ackbox.kube.settings import Settings
 from ackbox.kube.watching import watch
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
@@ -45,7 +45,7 @@ async def run(settings: Settings) -> None:
         group.create_task(watch(client, watched(management), ready))
         await ready.wait()
         group.create_task(certificates.keep(management))
-        await Clusters(management, group, settings.cluster).run()
+        await Clusters(management, group, settings.cluster, metrics_api_files(settings.home)).run()
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ class Running:
 class Clusters:
     """Starts, restarts and stops the controllers of each ManagedCluster."""
 
-    def __init__(self, management: Store, group: asyncio.TaskGroup, only: str | None) -> None:
+    def __init__(self, management: Store, group: asyncio.TaskGroup, only: str | None, usage_files: ServerFiles) -> None:
         self._management = management
+        self._usage_files = usage_files
         self._group = group
         self._only = only
         self._running: dict[Key, Running] = {}
@@ -115,7 +116,7 @@ class Clusters:
             if served.facts.external:
                 await self._set_finalizer(cluster, present=True)
             logger.info("serving cluster %s/%s at %s", *key, served.connection.server)
-            task = self._group.create_task(_keep_running(served, self._management))
+            task = self._group.create_task(_keep_running(served, self._management, self._usage_files))
             self._running[key] = Running(served, task)
         self._queue.add(key, SECRET_PERIOD * random.uniform(0.8, 1.2))
 
@@ -152,13 +153,13 @@ def _is_up(cluster: ManagedCluster) -> bool:
     return cluster.spec.cluster_type == "ExternalKubernetes" or cluster.status.phase not in (None, ClusterPhase.INITIAL)
 
 
-async def _keep_running(target: Target, management: Store) -> None:
+async def _keep_running(target: Target, management: Store, usage_files: ServerFiles) -> None:
     """Run a cluster's controllers again and again; what breaks there never disturbs another cluster."""
     loop, back_off = asyncio.get_running_loop(), FIRST_BACK_OFF
     while True:
         started = loop.time()
         try:
-            await run_cluster(target.facts, target.connection, management)
+            await run_cluster(target.facts, target.connection, management, usage_files)
         except Exception as error:
             reasons = "; ".join(_leaves(error))
             if loop.time() - started > LONG_RUN:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ackbox.catalog.quotas import QuotaName, quotas
+from ackbox.catalog.quotas import QuotaName, limit
 from ackbox.ccm.certificates import certificate_cache
 from ackbox.ccm.ingress.names import OWNER_LABEL
 from ackbox.ccm.services.names import MARK_TAG, Owner, parse_name
@@ -82,7 +82,7 @@ def listeners_on(store: Store, namespace: str, load_balancer: ServiceLoadBalance
 def quota(store: Store, namespace: str, name: QuotaName) -> int:
     """The limit that admission goes by: what the CloudQuota raises or lowers, else the default."""
     obj = store[CLOUD_QUOTA].get(namespace, QUOTA_NAME) or {}
-    return int(((obj.get("spec") or {}).get("hard") or {}).get(name, quotas()[name].hard))
+    return limit((obj.get("spec") or {}).get("hard") or {}, name)
 
 
 def same_vpc(cache: Cache, namespace: str, left: str | None, right: str | None) -> bool:

@@ -80,7 +80,8 @@ class Controller(ABC):
             await self.cloud.events.warning(obj, state.reason, state.message)
         for aspect in aspects:
             said = condition(obj, aspect.type)
-            if aspect.warn and (said.get("reason"), said.get("message")) != (aspect.reason, aspect.message):
+            new = (said.get("reason"), said.get("message")) != (aspect.reason, aspect.message)
+            if aspect.warn and aspect.status is not None and new:
                 await self.cloud.events.warning(obj, aspect.reason, aspect.message)
 
     async def _guarded(self, key: Key) -> None:

@@ -11,7 +11,7 @@ from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from ackbox.kube import failpoint
 from ackbox.kube.connection import Connection, no_redirects
-from ackbox.kube.errors import Unavailable, api_error
+from ackbox.kube.errors import NotFound, Unavailable, api_error
 from ackbox.resources import Kind
 
 Object: TypeAlias = dict[str, Any]
@@ -106,20 +106,37 @@ class Client:
 
     async def apply(self, kind: Kind, body: Object, field_manager: str, namespace: str | None = None) -> Object:
         """Server-side apply, forced: the fields in `body` become ours."""
-        body = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
-        return await self._write(
+        path = kind.path(namespace, body["metadata"]["name"])
+        before = await self._version(path) if failpoint.armed() else ""
+        answer = await self._call(
             "patch",
-            kind.path(namespace, body["metadata"]["name"]),
-            body,
+            path,
+            body={"apiVersion": kind.api_version, "kind": kind.kind, **body},
             content_type=APPLY_PATCH,
             field_manager=field_manager,
             force_conflicts=True,
         )
+        # What changes nothing isn't written by the API server either.
+        if answer["metadata"]["resourceVersion"] != before:
+            failpoint.written()
+        return answer
+
+    async def _version(self, path: str) -> str:
+        try:
+            answer = await self._call("get", path)
+        except NotFound:
+            return ""
+        version: str = answer["metadata"]["resourceVersion"]
+        return version
 
     async def delete(self, kind: Kind, name: str, namespace: str | None = None, uid: str | None = None) -> None:
         """Ask for an object's deletion; with `uid`, only of exactly that object (`Conflict`)."""
         body = {"preconditions": {"uid": uid}} if uid else None
         await self._write("delete", kind.path(namespace, name), body)
+
+    async def text(self, path: str) -> str:
+        """Read what is no object, such as `/version` or `/readyz`."""
+        return (await self._read("get", path)).decode()
 
     async def _write(self, method: str, path: str, body: object, **params: Any) -> Object:
         answer = await self._call(method, path, body=body, **params)
@@ -127,13 +144,17 @@ class Client:
         return answer
 
     async def _call(self, method: str, path: str, **params: Any) -> Object:
+        answer: Object = json.loads(await self._read(method, path, **params))
+        return answer
+
+    async def _read(self, method: str, path: str, **params: Any) -> bytes:
         assert self._dynamic is not None, "use the client as an async context manager"
         try:
             response = await self._dynamic.request(
                 method, path, serialize=False, _request_timeout=REQUEST_TIMEOUT, **params
             )
-            answer: Object = json.loads(await response.read())
-            return answer
+            body: bytes = await response.read()
+            return body
         except (ApiException, DynamicApiError) as error:
             raise _translated(error) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -17,7 +17,12 @@ def arm(home: Path, process: str) -> None:
     _armed = path if path.exists() else None
 
 
+def armed() -> bool:
+    """Whether the next write is to be the last."""
+    return _armed is not None and _armed.exists()
+
+
 def written() -> None:
     """End the process, if its failpoint still is there."""
-    if _armed is not None and _armed.exists():
+    if armed():
         os.kill(os.getpid(), signal.SIGKILL)

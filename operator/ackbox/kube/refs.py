@@ -6,6 +6,7 @@ from ackbox.resources import Kind
 
 _ID_FIELD = {
     "AccessControlList": "aclId",
+    "ElasticIPAddress": "allocationId",
     "ManagedCluster": "clusterId",
     "NodePool": "nodepoolId",
     "ServiceLoadBalancer": "loadBalancerId",

@@ -1,4 +1,4 @@
-"""Serves a process's metrics and health over TLS, to those who have a client certificate of the home's authority."""
+"""Serves a process's metrics and health over TLS, to those who have a client certificate of the right authority."""
 
 import asyncio
 import logging
@@ -43,6 +43,16 @@ def server_files(home: Path, process: str) -> ServerFiles:
     return ServerFiles(folder / f"{process}-server.crt", folder / f"{process}-server.key", folder / "ca.crt")
 
 
+def metrics_api_files(home: Path) -> ServerFiles:
+    """What the metrics APIs of workload clusters show, and who may ask: their API servers, as front proxies."""
+    folder = home / "pki"
+    return ServerFiles(
+        folder / "management" / "metrics-api.crt",
+        folder / "management" / "metrics-api.key",
+        folder / "front-proxy" / "ca.crt",
+    )
+
+
 def of_registry(registry: CollectorRegistry) -> Source:
     """The metrics that a process itself keeps."""
 
@@ -53,7 +63,7 @@ def of_registry(registry: CollectorRegistry) -> Source:
 
 
 async def serve(source: Source, host: str, files: ServerFiles, port: int) -> None:
-    """Answer `/metrics` and `/healthz` until cancelled; while that can't be done it is tried again, and said once."""
+    """Answer `/metrics` and `/healthz` until cancelled."""
 
     async def metrics(_request: web.Request) -> web.Response:
         try:
@@ -66,6 +76,11 @@ async def serve(source: Source, host: str, files: ServerFiles, port: int) -> Non
 
     application = web.Application()
     application.add_routes([web.get("/metrics", metrics), web.get("/healthz", health)])
+    await listen(application, host, files, port, "metrics")
+
+
+async def listen(application: web.Application, host: str, files: ServerFiles, port: int, what: str) -> None:
+    """Serve an application until cancelled; while that can't be done it is tried again, and said once."""
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     said = ""
@@ -74,11 +89,11 @@ async def serve(source: Source, host: str, files: ServerFiles, port: int) -> Non
             try:
                 context = await asyncio.to_thread(_context, files)
                 await web.TCPSite(runner, host, port, ssl_context=context).start()
-                logger.info("metrics at https://%s:%d/metrics", host, port)
+                logger.info("%s at https://%s:%d", what, host, port)
                 await asyncio.Event().wait()
             except OSError as error:
                 if str(error) != said:
-                    logger.warning("no metrics at https://%s:%d yet: %s", host, port, error)
+                    logger.warning("no %s at https://%s:%d yet: %s", what, host, port, error)
                 said = str(error)
                 await asyncio.sleep(RETRY)
     finally:

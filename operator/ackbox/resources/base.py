@@ -188,6 +188,12 @@ NODE_POOL_LABEL = f"{GROUP}/nodepool"
 EMULATED_LABEL = f"{GROUP}/emulated"
 """On Nodes: `true` while KWOK keeps the node alive."""
 
+NODE_DELETED_ANNOTATION = f"{GROUP}/node-deleted"
+"""On Instances whose Node was deleted by hand: the machine's start time, since which its kubelet hasn't registered."""
+
+ATTACHED_ANNOTATION = f"{GROUP}/attached"
+"""On Instances that were added to their pool by hand: it counts them beside its desired size and never releases them."""
+
 CERTIFICATE_LABEL = f"{GROUP}/certificate-id"
 """On Secrets that are certificates of the account: the certificate's id."""
 

@@ -1,5 +1,6 @@
 """ClusterUser: what a sub-account may do in a cluster, and its kubeconfig. Field names follow GrantPermissions."""
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -19,6 +20,26 @@ from ackbox.resources.base import (
 
 CLUSTER_USER = ackbox_kind("clusterusers", "ClusterUser")
 
+CLUSTER_ROLES = {
+    "admin": "cs:admin",
+    "admin-view": "cs:admin-view",
+    "ops": "cs:ops",
+    "dev": "cs:ns:dev",
+    "restricted": "cs:ns:restricted",
+}
+"""ACK's own roles for a whole cluster, and the ClusterRole of each (ACK, "Grant RBAC permissions to RAM users")."""
+
+NAMESPACE_ROLES = {role: CLUSTER_ROLES[role] for role in ("dev", "restricted")}
+"""Those that can be given for a namespace."""
+
+
+_OF_NAMESPACE = "(has(p.roleType) && p.roleType == 'namespace')"
+"""CEL; defaults of list items are not written into an object, so a field may be missing."""
+
+
+def _cel(names: Iterable[str]) -> str:
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
+
 
 class Permission(Model):
     """A role in the cluster, or in one of its namespaces."""
@@ -28,6 +49,11 @@ class Permission(Model):
     role_name: Annotated[str, Field(min_length=1, max_length=253)]
     """`admin`, `admin-view`, `ops`, `dev`, `restricted`; with isCustom the name of a ClusterRole."""
     is_custom: bool = False
+
+    @property
+    def cluster_role(self) -> str:
+        """The ClusterRole that is bound."""
+        return self.role_name if self.is_custom else CLUSTER_ROLES[self.role_name]
 
 
 class ClusterUserSpec(Model):
@@ -72,7 +98,26 @@ class ClusterUser(Resource):
         immutable("clusterId"),
         immutable("uid"),
         Rule(
-            "self.permissions.all(p, (p.roleType == 'namespace') == has(p.namespace))",
+            "self.kubeconfigRevision >= oldSelf.kubeconfigRevision",
+            "kubeconfigRevision only ever grows: a kubeconfig that was revoked stays so",
+            "kubeconfigRevision",
+        ),
+        Rule(
+            "(has(self.temporaryDurationMinutes) ? self.temporaryDurationMinutes : 0) =="
+            " (has(oldSelf.temporaryDurationMinutes) ? oldSelf.temporaryDurationMinutes : 0)"
+            " || self.kubeconfigRevision > oldSelf.kubeconfigRevision",
+            "temporaryDurationMinutes is that of the kubeconfig which is out; raise kubeconfigRevision to get another one",
+            "temporaryDurationMinutes",
+        ),
+        Rule(
+            f"self.permissions.all(p, (has(p.isCustom) && p.isCustom) || p.roleName in ({_OF_NAMESPACE}"
+            f" ? {_cel(NAMESPACE_ROLES)} : {_cel(CLUSTER_ROLES)}))",
+            f"permissions: without isCustom, roleName is one of {', '.join(CLUSTER_ROLES)} for roleType cluster,"
+            f" one of {', '.join(NAMESPACE_ROLES)} for roleType namespace",
+            "permissions",
+        ),
+        Rule(
+            f"self.permissions.all(p, {_OF_NAMESPACE} == has(p.namespace))",
             "permissions with roleType namespace name a namespace, those with roleType cluster don't",
             "permissions",
         ),

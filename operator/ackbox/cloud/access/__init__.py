@@ -1,0 +1,1 @@
+"""ClusterUsers: what sub-accounts may do in workload clusters, and their kubeconfigs."""
