@@ -27,17 +27,21 @@ def kill(stack: Stack, program: str) -> int:
 
 
 def crashing(stack: Stack, program: str, life: Callable[[], None]) -> int:
-    """Run a life in which the program is killed right after each of its writes; the number of crashes."""
+    """Run a life twice in which the program is killed after every first or second write; the number of crashes.
+
+    What is a first write in one life is a second one in the other, so that a crash follows on each.
+    """
     failpoint = stack.home / "failpoints" / program
-    failpoint.touch()
     before = crashes(stack, program)
-    try:
-        kill(stack, program)  # Only a program that starts looks for its failpoint.
-        life()
-    finally:
-        failpoint.unlink()
-        kill(stack, program)
-    return crashes(stack, program) - before - 2
+    for writes in (1, 2):
+        failpoint.write_text(str(writes))
+        try:
+            kill(stack, program)  # Only a program that starts looks for its failpoint.
+            life()
+        finally:
+            failpoint.unlink()
+            kill(stack, program)
+    return crashes(stack, program) - before - 4
 
 
 def crashes(stack: Stack, program: str) -> int:

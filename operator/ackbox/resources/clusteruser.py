@@ -90,7 +90,7 @@ class ClusterUser(Resource):
         Column("State", ".status.phase"),
         READY_COLUMN,
         Column("Roles", ".spec.permissions[*].roleName"),
-        Column("Expires", ".status.expiration", "date"),
+        Column("Expires", ".status.expiration"),
         REASON_COLUMN,
         AGE_COLUMN,
     )
