@@ -425,7 +425,9 @@ def test_another_controllers_type_annotation_counts_with_its_gate_only(annotated
     name = "type-annotation"
 
     def kind() -> str:
-        label = workload.core("services", name, NAMESPACE)["metadata"]["labels"]["service.k8s.alibaba/loadbalancer-id"]
+        labels = workload.core("services", name, NAMESPACE)["metadata"].get("labels", {})
+        label = labels.get("service.k8s.alibaba/loadbalancer-id")
+        assert label, workload.events(NAMESPACE, name)
         every = annotated.api.objects("serviceloadbalancers", ACCOUNT)
         return next(slb for slb in every if slb["status"].get("loadBalancerId") == label)["spec"]["loadBalancerType"]
 

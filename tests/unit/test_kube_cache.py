@@ -23,11 +23,20 @@ def test_an_older_version_does_not_replace_a_newer_one():
     assert seen == [(False, True)]
 
 
-def test_an_object_born_again_replaces_the_old_one_whatever_its_version():
+def test_an_object_born_again_replaces_the_old_one():
     cache = Cache(VPC)
     cache.upsert(thing(version=10))
-    cache.upsert(thing(version=3, uid="u2"))
-    assert cache.get("ns", "a") == thing(version=3, uid="u2")
+    cache.upsert(thing(version=13, uid="u2"))
+    assert cache.get("ns", "a") == thing(version=13, uid="u2")
+
+
+def test_late_news_of_an_object_do_not_hide_the_one_that_was_born_with_its_name():
+    cache = Cache(VPC)
+    cache.upsert(thing(version=10))
+    cache.upsert(thing(version=13, uid="u2"))
+    cache.upsert(thing(version=11))
+    cache.remove(thing(version=12))
+    assert cache.get("ns", "a") == thing(version=13, uid="u2")
 
 
 def test_a_late_delete_of_the_old_object_does_not_remove_the_new_one():

@@ -63,7 +63,8 @@ class Cache:
             return
         key = key_of(obj)
         old = self._objects.get(key)
-        if old is not None and old["metadata"]["uid"] == obj["metadata"]["uid"] and _version(old) >= _version(obj):
+        if old is not None and _version(old) >= _version(obj):
+            # Perhaps of an object that had the name before: kopf hands over the events of each uid on its own.
             return
         self._store(key, old, obj)
 
