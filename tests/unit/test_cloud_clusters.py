@@ -5,7 +5,7 @@ import pytest
 from ackbox.cloud.clusters.plan import problem, running_phase
 from ackbox.cloud.clusters.registered import forbidden_server, version_of
 from ackbox.resources import ManagedCluster, Vpc
-from ackbox.resources.managedcluster import ExternalCluster
+from ackbox.resources.cluster_settings import ExternalCluster
 
 
 def cluster(name="c", **spec):

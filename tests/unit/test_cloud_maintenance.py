@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ackbox.cloud.clusters.maintenance import schedule
-from ackbox.resources.managedcluster import MaintenanceWindow
+from ackbox.resources.cluster_settings import MaintenanceWindow
 
 THURSDAY = "2026-11-19T03:00:00+08:00"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ackbox.catalog.addons import Addon, Values
 from ackbox.kube.client import Object
-from ackbox.resources.managedcluster import Addon as Wish
+from ackbox.resources.cluster_settings import Addon as Wish
 from ackbox.resources.managedcluster import AddonStatus, ManagedCluster
 
 RESOURCES: Mapping[str, Values] = dict.fromkeys(("CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit"), "quantity")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from ackbox.resources.managedcluster import MaintenanceWindow
+from ackbox.resources.cluster_settings import MaintenanceWindow
 
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 LONGEST_INTERVAL = 52

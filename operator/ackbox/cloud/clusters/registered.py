@@ -13,7 +13,8 @@ from ackbox.kube.client import Client
 from ackbox.kube.conditions import State, progressing, ready, stalled
 from ackbox.kube.connection import Connection, KubeconfigError, parse_kubeconfig
 from ackbox.resources import ManagedCluster
-from ackbox.resources.managedcluster import ClusterPhase, ExternalCluster
+from ackbox.resources.cluster_settings import ExternalCluster
+from ackbox.resources.managedcluster import ClusterPhase
 
 DIAL_TIMEOUT = 5.0
 """Seconds that a registered API server has to answer."""

@@ -1,0 +1,101 @@
+"""The settings of a ManagedCluster that are more than a value. Field names and limits follow ACK's CreateCluster."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ackbox.resources.base import Model
+
+LogComponent = Literal[
+    "apiserver", "kcm", "scheduler", "ccm", "controlplane-events", "alb", "ack-goatscaler", "coredns", "gatekeeper"
+]
+"""Components of the control plane whose logs can be collected (CreateCluster, controlplane_log_components)."""
+
+
+class Addon(Model):
+    """A component to install."""
+
+    name: Annotated[str, Field(max_length=63)]
+    version: Annotated[str, Field(max_length=64)] | None = None
+    config: Annotated[str, Field(max_length=4096)] | None = None
+    """JSON."""
+    disabled: bool = False
+    """Leave out an addon that comes by itself, or take it away."""
+
+
+class SecretReference(Model):
+    """A Secret of the same namespace."""
+
+    name: str
+    key: str = "value"
+
+
+class ServiceSelector(Model):
+    """Which Services of a registered cluster ackbox serves, beside those that ask by `loadBalancerClass`."""
+
+    match_labels: Annotated[dict[str, str], Field(max_length=16)] = {}
+
+
+class ExternalCluster(Model):
+    """How a registered cluster is reached. The kubeconfig is its owner's, so it is not trusted."""
+
+    kubeconfig_secret_ref: SecretReference
+    allowed_cidrs: Annotated[list[str], Field(max_length=32)] = []
+    """Addresses that ackbox may dial for this cluster: its API server and its backends. None by default."""
+    service_selector: ServiceSelector | None = None
+
+
+class MaintenanceWindow(Model):
+    """When ACK may work on a cluster by itself."""
+
+    enable: bool = False
+    maintenance_time: Annotated[str, Field(max_length=40)] | None = None
+    """When a window begins: RFC 3339, such as `2026-11-19T03:00:00+08:00`; of a recurring one the first."""
+    duration: Annotated[str, Field(pattern=r"^([1-9]|1[0-9]|2[0-4])h$")] = "3h"
+    weekly_period: Annotated[str, Field(max_length=80)] = "Thursday"
+    """Days of the week, with commas between them."""
+    recurrence: Annotated[str, Field(max_length=200)] | None = None
+    """RFC 5545, such as `FREQ=WEEKLY;INTERVAL=1;BYDAY=MO,TU`; it goes before weeklyPeriod."""
+
+
+class ClusterAutoUpgrade(Model):
+    """Upgrades that ACK makes by itself, in the maintenance window."""
+
+    enabled: bool = False
+    channel: Literal["patch", "stable", "rapid"] = "stable"
+
+
+class OperationPolicy(Model):
+    """What ACK does by itself."""
+
+    cluster_auto_upgrade: ClusterAutoUpgrade = ClusterAutoUpgrade()
+
+
+class AuditLogConfig(Model):
+    """Whether the API server writes an audit log."""
+
+    enabled: bool = False
+    sls_project_name: Annotated[str, Field(max_length=63)] | None = None
+
+
+class DeleteOption(Model):
+    """What happens to a kind of resource when the cluster is deleted."""
+
+    resource_type: Literal["SLB", "ALB", "SLS_Data", "SLS_ControlPlane", "PrivateZone"]
+    delete_mode: Literal["delete", "retain"]
+
+
+class ControlPlaneConfig(Model):
+    """The masters of a dedicated cluster."""
+
+    size: Literal[3, 5] = 3
+    instance_types: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=10)] = []
+    system_disk_category: str | None = None
+    system_disk_size: Annotated[int, Field(ge=40, le=500)] = 120
+
+
+class ClusterEmulation(Model):
+    """How a control plane is emulated; the cloud has no such fields."""
+
+    footprint: Literal["single", "ha"] = "single"
+    """`single`: one API server on a shared etcd; `ha`: what ACK runs, two API servers and three etcd members."""
