@@ -1,5 +1,6 @@
 """kill -9 between any two writes, and of every part once: nothing doubled, lost or left behind."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -22,7 +23,8 @@ def running(stack: Stack, program: str) -> int:
 def kill(stack: Stack, program: str) -> int:
     """Kill a supervised program and wait until it runs anew; its new process id."""
     old = running(stack, program)
-    os.kill(old, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # An armed one may have ended by itself.
+        os.kill(old, signal.SIGKILL)
     return eventually(lambda: (new := stack.pid(program)) != old and new, f"{program} runs again")
 
 

@@ -90,7 +90,7 @@ def listener(cluster: ManagedCluster, checked: bool) -> Object:
             "healthCheckSwitch": "on",
             "healthCheckInterval": 1,
             "healthCheckConnectTimeout": 1,
-            "healthyThreshold": 5,
+            "healthyThreshold": 10,
             "unhealthyThreshold": 2,
         }
     spec = {
