@@ -38,6 +38,11 @@ class Subnet:
     cidr: IPv4Network
 
 
+def without_allocations(vpc: Object) -> Vpc:
+    """A VPC without its reservations, which may be thousands and which most don't look at."""
+    return Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+
+
 def subnets(vpc: Vpc) -> list[Subnet]:
     """The vSwitches of a VPC whose address block can be read."""
     found = []

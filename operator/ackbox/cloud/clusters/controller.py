@@ -7,6 +7,7 @@ from ackbox.catalog.quotas import QuotaName
 from ackbox.catalog.regions import edition
 from ackbox.cloud.allocation import ids
 from ackbox.cloud.allocation.account import CREATE_CLUSTER, account_problem, forbidden
+from ackbox.cloud.allocation.ledger import without_allocations
 from ackbox.cloud.allocation.loopback import AddressesExhausted
 from ackbox.cloud.allocation.quota import loosened
 from ackbox.cloud.clusters import registered
@@ -29,7 +30,7 @@ from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, ready
 from ackbox.kube.refs import resolve
-from ackbox.resources import MANAGED_CLUSTER, ManagedCluster, Vpc
+from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
 from ackbox.resources.account import ACCOUNT_NAME
 from ackbox.resources.base import CLUSTER_LABEL, RESOURCE_FINALIZER
 from ackbox.resources.instance import InstanceRole
@@ -104,7 +105,7 @@ class Clusters(Controller):
         every = [each for each in self.cloud.world.clusters.all(namespace) if _cluster_id(each)]
         if cluster.spec.cluster_type != EXTERNAL:
             found = resolve(self.cloud.world.vpcs, namespace, cluster.spec.vpc_id)
-            vpc = Vpc.model_validate({**found, "status": _without_allocations(found)}) if found else None
+            vpc = without_allocations(found) if found else None
             others = self.cloud.world.clusters_in(found) if found else []
             neighbours = [
                 ManagedCluster.model_validate(each)
@@ -279,7 +280,3 @@ def _vpc_id(obj: Object | None) -> object:
 
 def _phase(obj: Object | None) -> object:
     return ((obj or {}).get("status") or {}).get("phase")
-
-
-def _without_allocations(obj: Object) -> Object:
-    return {**(obj.get("status") or {}), "allocations": []}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ackbox.cloud.allocation import eips, ids
-from ackbox.cloud.allocation.ledger import find_subnet, subnets
+from ackbox.cloud.allocation.ledger import find_subnet, subnets, without_allocations
 from ackbox.cloud.allocation.loopback import load_balancer_owner
 from ackbox.cloud.clusters.members import highly_available
 from ackbox.cloud.clusters.tags import CLUSTER_TAG
@@ -223,7 +223,7 @@ class Endpoints:
         vpc = resolve(self._cloud.world.vpcs, cluster.metadata.namespace, cluster.spec.vpc_id)
         if vpc is None:
             return progressing("WaitingForVPC", f"spec.vpcId: {cluster.spec.vpc_id}: no such VPC in this namespace")
-        slim = Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+        slim = without_allocations(vpc)
         wanted = balancer(cluster, cluster_id, slim)
         if isinstance(wanted, State):
             return wanted

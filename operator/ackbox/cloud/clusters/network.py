@@ -1,5 +1,6 @@
 """The part of a cluster that is its place in the VPC: its security group and its way to the Internet."""
 
+from ackbox.cloud.allocation.ledger import without_allocations
 from ackbox.cloud.allocation.security_groups import cluster_group
 from ackbox.cloud.clusters.parts import Outcome
 from ackbox.cloud.world import World
@@ -24,7 +25,7 @@ class ClusterNetwork:
         found = resolve(self._world.vpcs, cluster.metadata.namespace, cluster.spec.vpc_id)
         if found is None:
             return Outcome()
-        vpc = Vpc.model_validate({**found, "status": {**(found.get("status") or {}), "allocations": []}})
+        vpc = without_allocations(found)
         group = cluster_group(cluster, vpc)
         internet = internet_access(cluster, vpc)
         return Outcome(

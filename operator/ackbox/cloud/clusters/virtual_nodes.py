@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 
 from ackbox.catalog.quotas import QuotaName
 from ackbox.catalog.regions import edition
-from ackbox.cloud.allocation.ledger import Subnet, find_subnet
+from ackbox.cloud.allocation.ledger import Subnet, find_subnet, without_allocations
 from ackbox.cloud.clusters.parts import Outcome
 from ackbox.cloud.reconciling import Cloud
 from ackbox.controlplane.kwok import KUBELET_PORT
@@ -21,7 +21,7 @@ from ackbox.kube.client import NODE, POD, Client, Object
 from ackbox.kube.conditions import merge_difference, timestamp
 from ackbox.kube.errors import AlreadyExists, NotFound
 from ackbox.kube.refs import resolve
-from ackbox.resources import Kind, ManagedCluster, Vpc
+from ackbox.resources import Kind, ManagedCluster
 from ackbox.resources.base import EMULATED_LABEL
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class VirtualNodes:
         found = resolve(self._cloud.world.vpcs, namespace, cluster.spec.vpc_id)
         if found is None:
             return Outcome()
-        vpc = Vpc.model_validate({**found, "status": {**(found.get("status") or {}), "allocations": []}})
+        vpc = without_allocations(found)
         subnets = [find_subnet(vpc, reference) for reference in cluster.spec.vswitch_ids]
         quota = self._cloud.quotas.limit(namespace, QuotaName.PODS, edition(cluster.spec).value)
         tainted = await self._tolerating(cluster, workload)

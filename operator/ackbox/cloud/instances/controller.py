@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ackbox.catalog.high_risk import operations
 from ackbox.cloud.allocation.ids import INSTANCE_PREFIX
-from ackbox.cloud.allocation.ledger import Draft
+from ackbox.cloud.allocation.ledger import Draft, without_allocations
 from ackbox.cloud.instances.harm import Surroundings, aspects, dns_closed, installed, reinstalled, undone
 from ackbox.cloud.instances.plan import disk_replaced, revisions, step
 from ackbox.cloud.instances.repair import repair
@@ -15,7 +15,7 @@ from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import Aspect
 from ackbox.kube.refs import resolve
-from ackbox.resources import INSTANCE, VPC, Instance, ManagedCluster, NodePool, Vpc
+from ackbox.resources import INSTANCE, VPC, Instance, ManagedCluster, NodePool
 from ackbox.resources.base import CLUSTER_LABEL, INSTANCE_FINALIZER, NODE_FINALIZER, NODE_POOL_LABEL
 
 RECOVERED = "Recovered"
@@ -98,7 +98,7 @@ class Instances(Controller):
         vpc = resolve(self.cloud.world.vpcs, instance.metadata.namespace, instance.spec.vpc_attributes.vpc_id)
         if vpc is None or cluster is None:
             return None
-        slim = Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+        slim = without_allocations(vpc)
         return dns_closed(instance, ManagedCluster.model_validate(cluster), slim)
 
     def _cluster_of(self, obj: Object) -> Object | None:

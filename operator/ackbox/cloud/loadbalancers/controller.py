@@ -4,7 +4,7 @@ from ackbox.catalog.quotas import QuotaName
 from ackbox.cloud.allocation.account import account_problem, create_load_balancer, forbidden
 from ackbox.cloud.allocation.addresses import integers
 from ackbox.cloud.allocation.eips import ElasticAddresses
-from ackbox.cloud.allocation.ledger import Draft
+from ackbox.cloud.allocation.ledger import Draft, without_allocations
 from ackbox.cloud.allocation.loopback import AddressesExhausted, load_balancer_owner
 from ackbox.cloud.allocation.quota import loosened
 from ackbox.cloud.loadbalancers.attributes import SETTLED, crowding, shown
@@ -208,4 +208,4 @@ def _size(part: Object) -> int:
 
 def _slim(vpc: Object) -> Vpc:
     """A VPC without its many reservations."""
-    return Vpc.model_validate({**vpc, "status": {**(vpc.get("status") or {}), "allocations": []}})
+    return without_allocations(vpc)

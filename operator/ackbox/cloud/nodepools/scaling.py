@@ -11,7 +11,7 @@ from ackbox.catalog.regions import edition
 from ackbox.cloud.allocation.account import RUN_INSTANCES, account_problem
 from ackbox.cloud.allocation.addresses import integers
 from ackbox.cloud.allocation.ids import INSTANCE_PREFIX, new_instance_id
-from ackbox.cloud.allocation.ledger import Draft, Subnet, find_subnet, subnets
+from ackbox.cloud.allocation.ledger import Draft, Subnet, find_subnet, subnets, without_allocations
 from ackbox.cloud.allocation.quota import Budget, charge, within_reach
 from ackbox.cloud.allocation.security_groups import (
     FLANNEL,
@@ -60,7 +60,7 @@ def prepare(cloud: Cloud, pool: NodePool, cluster: ManagedCluster) -> Context | 
     found = resolve(cloud.world.vpcs, pool.metadata.namespace, cluster.spec.vpc_id)
     if found is None:
         return progressing("WaitingForVPC", f"the cluster's vpcId {cluster.spec.vpc_id} is not there")
-    vpc = Vpc.model_validate({**found, "status": {**(found.get("status") or {}), "allocations": []}})
+    vpc = without_allocations(found)
     terway = cluster.spec.network_plugin != FLANNEL
     types, wrong_types = usable_types(pool.spec.scaling_group.instance_types, terway)
     code = "InvalidInstanceType.ValueNotSupported"
