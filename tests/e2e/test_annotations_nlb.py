@@ -1,6 +1,7 @@
 """Every NLB annotation made, changed and removed: the objects, the Warning and, where it touches traffic, the traffic."""
 
 import http.client
+import itertools
 import json
 import socket
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from ackbox.resources.loadbalancer import LoadBalancerType
 from e2e import annotations as cases
 from e2e import objects
 from e2e.annotations import ACCOUNT, NAMESPACE, Case, Lives, View
-from e2e.stack import ACKBOX, Stack, eventually, gone, is_ready
+from e2e.stack import ACKBOX, Stack, condition, eventually, gone, is_ready
 from e2e.test_annotations_clb import (
     ZONE,
     alpn,
@@ -422,33 +423,35 @@ def test_another_controllers_type_annotation_counts_with_its_gate_only(annotated
     workload = annotated.workload("one", ACCOUNT)
     before = workload.core("configmaps", "cloud-config", "kube-system")["data"]["cloud-config.conf"]
     annotations = {TYPE: "nlb", "zone-maps": ZONES}
-    name = "type-annotation"
+    names = (f"type-annotation-{number}" for number in itertools.count())
 
-    def kind() -> str:
-        labels = workload.core("services", name, NAMESPACE)["metadata"].get("labels", {})
-        label = labels.get("service.k8s.alibaba/loadbalancer-id")
+    def kind(name: str) -> str:
+        found = workload.core("services", name, NAMESPACE)
+        label = found["metadata"].get("labels", {}).get("service.k8s.alibaba/loadbalancer-id")
+        if label is None and condition(found, "ackbox.dev/LoadBalancerEnsured").get("status") == "False":
+            return "refused"  # the gate opened while its classic load balancer was being made
         assert label, workload.events(NAMESPACE, name)
         every = annotated.api.objects("serviceloadbalancers", ACCOUNT)
         return next(slb for slb in every if slb["status"].get("loadBalancerId") == label)["spec"]["loadBalancerType"]
+
+    def made() -> str:
+        """The kind of load balancer that a new Service gets."""
+        name = next(names)
+        workload.apply(objects.service(name, NAMESPACE, "web", annotations=annotations))
+        try:
+            return eventually(lambda: kind(name), "a load balancer")
+        finally:
+            workload.kubectl("delete", "service", name, "-n", NAMESPACE)
 
     def configure(text: str) -> None:
         patch = json.dumps({"data": {"cloud-config.conf": text}})
         workload.kubectl("patch", "configmap", "cloud-config", "-n", "kube-system", "--type=merge", "-p", patch)
 
     gated = {"Global": json.loads(before)["Global"] | {"featureGates": "LoadBalancerTypeAnnotation=true"}}
+    assert made() == "clb"
     try:
-        workload.apply(objects.service(name, NAMESPACE, "web", annotations=annotations))
-        eventually(lambda: kind() == "clb", "without the gate a classic one")
-        workload.kubectl("delete", "service", name, "-n", NAMESPACE)
         configure(json.dumps(gated))
-
-        def network() -> bool:
-            # The new cloud config is seen within a while; until then each new Service is a classic one.
-            workload.kubectl("delete", "service", name, "-n", NAMESPACE, "--ignore-not-found")
-            workload.apply(objects.service(name, NAMESPACE, "web", annotations=annotations))
-            return eventually(kind, "a load balancer") == "nlb"
-
-        eventually(network, "with the gate a network load balancer")
+        # The new cloud config is seen within a while; until then each new Service is a classic one.
+        eventually(lambda: made() == "nlb", "with the gate a network load balancer")
     finally:
         configure(before)
-        workload.kubectl("delete", "service", name, "-n", NAMESPACE, "--ignore-not-found")

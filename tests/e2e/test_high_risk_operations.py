@@ -91,6 +91,11 @@ def hurt(stack: Stack, shared_cluster: Api):
     eventually(lambda: gone(api, f"{ACKBOX}/namespaces/{SHARED}/nodepools/{POOL}"), "the pool gone")
 
 
+def said(api: Api, name: str, reason: str) -> list[str]:
+    """The messages of the events about an object that have a reason."""
+    return [message for _, found, message in api.events(SHARED, name) if found == reason]
+
+
 def told(api: Api, plural: str, name: str, kind: str, row: str) -> bool:
     """A condition, and an event beside it, that say what the row says."""
     found = condition(api.object(plural, name, SHARED), kind)
@@ -128,7 +133,7 @@ def test_what_is_done_to_machines_is_seen_and_put_right(hurt: Api, shared_cluste
     for row in recoverable:
         eventually(lambda row=row: serves(shared_cluster, names[row]), f"{row}: its node is back")
         assert not condition(hurt.object("instances", names[row], SHARED), DOWN[row][0])
-        assert "Recovered" in {reason for _, reason, _ in hurt.events(SHARED, names[row])}
+        eventually(lambda row=row: said(hurt, names[row], "Recovered"), f"{row}: said to be recovered")
 
     def left():
         found = hurt.object("instances", names["system"], SHARED)["status"]["conditions"]
@@ -153,8 +158,9 @@ def _remove_and_add_again(api: Api, workload: Api, name: str) -> None:
     patch(api, "ecs", name, {"nodepoolId": pool_id})
     eventually(lambda: serves(workload, name), "the node added again")
     assert not condition(api.object("instances", name, SHARED), "OperatingSystemReinstalled")
-    lost = [message for _, reason, message in api.events(SHARED, name) if reason == "SystemDiskReplaced"]
-    assert "lost" in lost[0]
+    # An event is written after the change that it tells of.
+    [lost] = eventually(lambda: said(api, name, "SystemDiskReplaced"), "said what became of the disk")
+    assert "lost" in lost
     patch(api, "ecs", name, {"nodepoolId": None})
     eventually(lambda: node_of(workload, name) is None, "the node removed for good")
     api.kubectl("delete", "ecs", name, "-n", SHARED, "--wait=false")
@@ -166,7 +172,7 @@ def _destroy(api: Api, workload: Api, name: str) -> None:
     api.kubectl("delete", "ecs", name, "-n", SHARED, "--wait=false")
     eventually(lambda: node_of(workload, name) is None, "its node gone")
     eventually(lambda: settled(api, SIZE), "scaled out again")
-    [message] = {m for _, reason, m in api.events(SHARED, POOL) if reason == "ScalesOutAgain" and name in m}
+    [message] = eventually(lambda: {m for m in said(api, POOL, "ScalesOutAgain") if name in m}, "said why")
     assert all(word.lower() in message.lower() for word in DOCUMENTED["instance-released"]["recovery"])
 
 
