@@ -10,7 +10,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from ackbox.kube import failpoint
-from ackbox.kube.connection import Connection, no_redirects
+from ackbox.kube.connection import Connection, authorization, no_redirects
 from ackbox.kube.errors import NotFound, Unavailable, api_error
 from ackbox.resources import Kind
 
@@ -53,13 +53,12 @@ class Client:
 
     async def __aenter__(self) -> Self:
         configuration = Configuration(host=self.connection.server)
-        if self.connection.token:
-            configuration.api_key = {"BearerToken": f"Bearer {self.connection.token}"}
         connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context(), limit=MAX_CONNECTIONS)
         configuration.client_session_kwargs = {
             "connector": connector,
             "trust_env": False,
             "trace_configs": [no_redirects()],
+            **authorization(self.connection),
         }
         self._api = ApiClient(configuration)
         self._connector = connector
@@ -90,6 +89,11 @@ class Client:
         """Create an object; `AlreadyExists` when its name is taken."""
         body = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
         return await self._write("post", kind.path(namespace), body)
+
+    async def try_create(self, kind: Kind, body: Object, namespace: str | None = None) -> None:
+        """Have the creation of an object checked as `create` would be, and nothing made."""
+        body = {"apiVersion": kind.api_version, "kind": kind.kind, **body}
+        await self._call("post", kind.path(namespace), body=body, dry_run="All")
 
     async def patch(
         self, kind: Kind, name: str, namespace: str | None, patch: Object, subresource: str | None = None

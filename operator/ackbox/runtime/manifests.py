@@ -8,12 +8,19 @@ from typing import Any
 import yaml
 
 from ackbox.kube.client import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, NAMESPACE, Client
-from ackbox.resources import Kind
+from ackbox.kube.errors import Forbidden, Invalid, NotFound
+from ackbox.resources import SERVICE_LOAD_BALANCER, Kind
 from ackbox.resources.base import GROUP
 from ackbox.runtime.probe import wait_until
 
 FIELD_MANAGER = "ackbox"
+SYSTEM_NAMESPACE = "ackbox-system"
+"""Where ackbox keeps what belongs to no account."""
+
 ESTABLISHED_SECONDS = 30.0
+
+POLICIES_SECONDS = 120.0
+"""The API server looks anew for the kinds that policies take their parameters from every 30 seconds."""
 
 _ADMISSION, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 POLICY = Kind(_ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False)
@@ -70,6 +77,31 @@ async def remove_outdated(client: Client, objects: Iterable[dict[str, Any]]) -> 
         for name in names:
             if name.endswith(f".{GROUP}") and (kind.kind, name) not in kept:
                 await client.delete(kind, name)
+
+
+async def wait_for_policies(client: Client) -> None:
+    """Wait until the admission policies know the kinds of their parameters; before that they refuse everything.
+
+    Raises:
+        RuntimeProblem: they don't in time.
+    """
+    await wait_until(
+        partial(_policies_work, client), POLICIES_SECONDS, partial(str, "the admission policies don't work")
+    )
+
+
+async def _policies_work(client: Client) -> bool:
+    # A kind for which both an account and a quota are looked at; the least of it is valid.
+    balancer = {"metadata": {"generateName": "try-"}, "spec": {}}
+    try:
+        await client.try_create(SERVICE_LOAD_BALANCER, balancer, "default")
+    except Invalid as error:
+        return "failed to configure policy" not in str(error)
+    except Forbidden:
+        return True  # by what a policy says
+    except NotFound:
+        return False
+    return True
 
 
 async def _apply(client: Client, body: dict[str, Any]) -> None:
