@@ -1,10 +1,12 @@
-"""How an API server is reached: read from a kubeconfig, trusted or not."""
+"""How an API server is reached: read from a kubeconfig, trusted or not, or by the ServiceAccount of a Pod."""
 
+import asyncio
 import base64
 import binascii
 import os
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,12 @@ from typing import Any
 import aiohttp
 import yaml
 
+SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet puts a Pod's credentials."""
+
+TOKEN_SECONDS = 60.0
+"""How long a token file's content is used; the kubelet writes a new token long before the old one ends."""
+
 
 class KubeconfigError(ValueError):
     """A kubeconfig that can't be used; the message names the field."""
@@ -20,13 +28,21 @@ class KubeconfigError(ValueError):
 
 @dataclass(frozen=True, repr=False)
 class Connection:
-    """One API server and the credentials for it. PEM texts, never file paths; never printed."""
+    """One API server and the credentials for it, never printed.
+
+    Attributes:
+        ca, certificate, key: PEM texts.
+        token: sent as a bearer token.
+        token_file: where a token is read anew as it changes, in `token`'s place. Only a Pod's own ServiceAccount has
+            one; a kubeconfig may not name files.
+    """
 
     server: str
     ca: str
     certificate: str | None = None
     key: str | None = None
     token: str | None = None
+    token_file: Path | None = None
 
     def ssl_context(self) -> ssl.SSLContext:
         """A context that verifies the server against the kubeconfig's own CA."""
@@ -36,6 +52,39 @@ class Connection:
             with _memory_file(self.certificate + "\n" + self.key) as path:
                 context.load_cert_chain(path)
         return context
+
+
+class Bearer:
+    """A session's middleware that shows the token of a file, as it is now.
+
+    Raises:
+        OSError: on a request, when the file can't be read.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._now = now
+        self._header = ""
+        self._until = -float("inf")
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send a request with the token."""
+        if self._now() >= self._until:
+            token = await asyncio.to_thread(self._path.read_text)
+            self._header, self._until = f"Bearer {token.strip()}", self._now() + TOKEN_SECONDS
+        request.headers["Authorization"] = self._header
+        return await handler(request)
+
+
+def authorization(connection: Connection) -> dict[str, Any]:
+    """What an aiohttp session is made with so that its requests carry the connection's token, if it has one."""
+    if connection.token_file is not None:
+        return {"middlewares": (Bearer(connection.token_file),)}
+    if connection.token is not None:
+        return {"headers": {"Authorization": f"Bearer {connection.token}"}}
+    return {}
 
 
 def no_redirects() -> aiohttp.TraceConfig:
@@ -59,9 +108,39 @@ def _memory_file(text: str) -> Iterator[str]:
         os.close(descriptor)
 
 
+def connect(kubeconfig: Path | None) -> Connection:
+    """The management cluster, by a kubeconfig, or without one by the Pod's ServiceAccount (blocking: call it at start).
+
+    Raises:
+        KubeconfigError: the kubeconfig can't be used, or this is no Pod with a ServiceAccount.
+    """
+    return load_kubeconfig(kubeconfig) if kubeconfig is not None else service_account(os.environ)
+
+
 def load_kubeconfig(path: Path) -> Connection:
     """Read a kubeconfig file of our own (blocking: call it before the event loop starts)."""
     return parse_kubeconfig(path.read_text())
+
+
+def service_account(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT_FOLDER) -> Connection:
+    """The cluster that this Pod runs in, as the Pod's ServiceAccount.
+
+    The address is the one that the kubelet gives each Pod, so that no DNS is needed.
+
+    Raises:
+        KubeconfigError: this is no Pod, or it mounts no ServiceAccount token.
+    """
+    try:
+        host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
+        authority = (folder / "ca.crt").read_text()
+    except KeyError as error:
+        raise KubeconfigError(f"{error.args[0]} is not set: this is no Pod; give a kubeconfig") from None
+    except OSError as error:
+        raise KubeconfigError(
+            f"{error.filename} can't be read ({error.strerror}): the Pod needs automountServiceAccountToken: true"
+        ) from None
+    name = f"[{host}]" if ":" in host else host
+    return Connection(f"https://{name}:{port}", authority, token_file=folder / "token")
 
 
 def parse_kubeconfig(text: str) -> Connection:

@@ -7,16 +7,18 @@ us: what is gone by then is missing in our list, what goes later is in the watch
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import kopf
+from kopf._core.engines.peering import Identity
 
 from ackbox.kube.cache import Cache
 from ackbox.kube.client import MAX_CONNECTIONS, Client
-from ackbox.kube.connection import Connection, no_redirects
+from ackbox.kube.connection import Connection, authorization, no_redirects
+from ackbox.kube.errors import Unavailable
 from ackbox.kube.queue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -24,39 +26,62 @@ logger = logging.getLogger(__name__)
 WATCH_LIFE = 600
 """Seconds after which a watch is made anew, and the kind listed again although nothing asked for it."""
 
+BUSY_TRIES, BUSY_SECONDS = 30, 1.0
+"""How often, and in what distance, a server that asks for another try later gets one."""
 
-async def watch(client: Client, caches: Sequence[Cache], ready: asyncio.Event) -> None:
+
+async def watch(client: Client, caches: Sequence[Cache], ready: asyncio.Event, namespace: str | None = None) -> None:
     """Fill the caches, set `ready`, and keep them up to date until cancelled.
+
+    Args:
+        namespace: the only namespace to look at, for a process that may read no other.
 
     Raises:
         ApiError: a kind can't be listed.
         RuntimeError: the watch ended by itself, as when the API server stays away.
     """
-    await asyncio.gather(*(_list(client, cache) for cache in caches))
+    await asyncio.gather(*(_list(client, cache, namespace) for cache in caches))
     listed: set[int] = set()
 
     async def relist(index: int) -> None:
-        await _list(client, caches[index])
+        await _list(client, caches[index], namespace)
         listed.add(index)
         if len(listed) == len(caches):
             ready.set()
 
     relists = WorkQueue[int](relist, "relist", workers=2)
-    async with _session(client.connection, caches, relists) as session, asyncio.TaskGroup() as group:
+    indexes = {cache.kind.path(namespace): index for index, cache in enumerate(caches)}
+    async with _session(client.connection, indexes, relists) as session, asyncio.TaskGroup() as group:
         group.create_task(relists.run())
-        group.create_task(_operate(_registry(client.connection.server, session, caches)))
+        group.create_task(_operate(_registry(client.connection.server, session, caches), namespace))
 
 
-async def _list(client: Client, cache: Cache) -> None:
-    cache.replace(*await client.list(cache.kind))
+async def _list(client: Client, cache: Cache, namespace: str | None) -> None:
+    for _ in range(BUSY_TRIES):
+        try:
+            cache.replace(*await client.list(cache.kind, namespace))
+            return
+        except Unavailable as error:
+            # As while a kind's definition is being replaced.
+            if error.status != 429:
+                raise
+            await asyncio.sleep(BUSY_SECONDS)
+    cache.replace(*await client.list(cache.kind, namespace))
 
 
-async def _operate(registry: kopf.OperatorRegistry) -> None:
+async def _operate(registry: kopf.OperatorRegistry, namespace: str | None) -> None:
     # Not kopf.operator(): as it ends it cancels every task of the event loop that began after it did, those of other
     # clusters' watches and controllers too.
     stop = asyncio.Event()
     tasks = await kopf.spawn_tasks(
-        registry=registry, settings=_settings(), clusterwide=True, standalone=True, stop_flag=stop
+        registry=registry,
+        settings=_settings(),
+        clusterwide=namespace is None,
+        namespaces=() if namespace is None else (namespace,),
+        standalone=True,
+        # Needed for peering only, which is off; kopf would ask who the user is, and in a Pod nobody knows.
+        identity=Identity("ackbox"),
+        stop_flag=stop,
     )
     try:
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -92,9 +117,8 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _session(connection: Connection, caches: Sequence[Cache], relists: WorkQueue[int]) -> aiohttp.ClientSession:
-    """The session that kopf works with; it notices when a watch has begun."""
-    indexes = {cache.kind.path(): index for index, cache in enumerate(caches)}
+def _session(connection: Connection, indexes: Mapping[str, int], relists: WorkQueue[int]) -> aiohttp.ClientSession:
+    """The session that kopf works with; it notices when the watch of a path has begun."""
 
     async def answered(_: object, __: SimpleNamespace, answer: aiohttp.TraceRequestEndParams) -> None:
         index = indexes.get(answer.url.path)
@@ -105,8 +129,8 @@ def _session(connection: Connection, caches: Sequence[Cache], relists: WorkQueue
     trace.on_request_end.append(answered)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=connection.ssl_context(), limit=MAX_CONNECTIONS),
-        headers={"Authorization": f"Bearer {connection.token}"} if connection.token else {},
         trace_configs=[trace, no_redirects()],
+        **authorization(connection),
     )
 
 
