@@ -118,7 +118,7 @@ def test_the_api_server_lets_nobody_in_unasked(home: Home, spec: ControlPlaneSpe
     assert server["bind-address"] == str(spec.members[0].address)
     assert server["anonymous-auth"] == "false"
     assert server["authorization-mode"] == "Node,RBAC"
-    assert server["kubelet-preferred-address-types"] == "InternalDNS"
+    assert server["kubelet-preferred-address-types"] == "InternalDNS,InternalIP"
     assert Path(server["kubelet-certificate-authority"]).read_text() == spec.ca_cert_pem
 
 

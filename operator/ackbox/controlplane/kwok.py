@@ -28,18 +28,19 @@ def log_file() -> str:
     return f"{now} stdout F {LOG_LINE}\n"
 
 
-def configuration(spec: ControlPlaneSpec, server: KeyFiles, log: Path) -> str:
+def configuration(spec: ControlPlaneSpec, server: KeyFiles, log: Path, listen: str | None = None) -> str:
     """KWOK's configuration file.
 
     Args:
         spec: the control plane.
         server: certificate that KWOK shows as the kubelet of its Nodes.
         log: file with the content of `log_file`.
+        listen: where it serves the kubelet port; None: at the address where it is dialled.
     """
     options = {
         "manageNodesWithLabelSelector": f"{EMULATED_LABEL}=true",
         "cidr": spec.pod_cidr,
-        "serverAddress": f"{spec.kubelet_address}:{KUBELET_PORT}",
+        "serverAddress": f"{listen or spec.kubelet_address}:{KUBELET_PORT}",
         "nodePort": KUBELET_PORT,
         "tlsCertFile": str(server.certificate),
         "tlsPrivateKeyFile": str(server.key),

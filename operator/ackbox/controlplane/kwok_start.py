@@ -1,5 +1,7 @@
 """Starts KWOK when its API server is ready for it: `python kwok_start.py SERVER CA CERTIFICATE KEY -- COMMAND…`.
 
+Without a COMMAND it ends then: in a Pod it runs before KWOK's container.
+
 KWOK names itself anew at each start and keeps its hands off a Node while the Lease of its former self lasts. That would
 leave every Node without a kubelet for most of a minute, and NotReady. So the Leases go first; KWOK makes new ones.
 
@@ -22,8 +24,8 @@ CALL_SECONDS = 30.0
 def main(arguments: list[str]) -> None:
     """Wait until the API server knows KWOK's role, delete the Leases, become the command."""
     server, authority, certificate, key, separator, *command = arguments
-    if separator != "--" or not command:
-        sys.exit("usage: kwok_start.py SERVER CA CERTIFICATE KEY -- COMMAND…")
+    if separator != "--":
+        sys.exit("usage: kwok_start.py SERVER CA CERTIFICATE KEY -- [COMMAND…]")
     context = ssl.create_default_context(cafile=authority)
     context.load_cert_chain(certificate, key)
     address = urllib.parse.urlsplit(server).netloc
@@ -34,7 +36,8 @@ def main(arguments: list[str]) -> None:
                 print(f"{method} {path}: {answer}; waiting", flush=True)
                 said = answer
             time.sleep(POLL_SECONDS)
-    os.execv(command[0], command)  # noqa: S606
+    if command:
+        os.execv(command[0], command)  # noqa: S606
 
 
 def call(address: str, context: ssl.SSLContext, method: str, path: str) -> str:

@@ -1,46 +1,23 @@
 """The files and programs of one control plane, from its spec. Writes files, starts nothing."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
-from ackbox.controlplane import kwok
+from ackbox.controlplane import flags, kwok
+from ackbox.controlplane.flags import API_SERVER, CONTROLLER_MANAGER, ETCD, KWOK, SCHEDULER, prefix
 from ackbox.controlplane.spec import ControlPlaneSpec, Member
 from ackbox.runtime.certificates import Authority, Clock, KeyFiles, KeyPair, Request, Usage, utc_now
 from ackbox.runtime.etcd import ETCD_STOP_SECONDS, Etcd
 from ackbox.runtime.files import private_folder, write_private
 from ackbox.runtime.home import Home
 from ackbox.runtime.kubernetes import API_SERVER_STOP_SECONDS, ApiServer, controller_manager, scheduler
-from ackbox.runtime.management import FRONT_PROXY, ManagementPlane, front_proxy
+from ackbox.runtime.management import ManagementPlane, front_proxy
 from ackbox.runtime.programs import Group, Program, single
-
-API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
-SCHEDULER, KWOK, ETCD = "kube-scheduler", "kwok", "etcd"
 
 # After the management plane, before ackbox's own processes.
 ETCD_PRIORITY, PRIORITY = 90, 100
-
-AUDIT_POLICY = Path(__file__).with_name("audit_policy.yaml")
-AUDIT_MEGABYTES, AUDIT_BACKUPS = 20, 2
-
-# Controllers with nothing to do here: no cloud provider inside, no pod ranges of their own, no bootstrap tokens.
-CONTROLLERS = (
-    "*",
-    "-ttl-controller",
-    "-node-ipam-controller",
-    "-node-route-controller",
-    "-service-lb-controller",
-    "-cloud-node-lifecycle-controller",
-    "-bootstrap-signer-controller",
-    "-token-cleaner-controller",
-    "-legacy-serviceaccount-token-cleaner-controller",
-    "-storageversion-garbage-collector-controller",
-    "-storage-version-migrator-controller",
-)
 
 
 @dataclass(frozen=True)
@@ -147,9 +124,9 @@ class Layout:
         files = [server.authority.certificate]
         if self.spec.settings.encryption_key is not None:
             files.append(self._encryption_file)
-            write_private(self._encryption_file, encryption(self.spec.settings.encryption_key))
+            write_private(self._encryption_file, flags.encryption(self.spec.settings.encryption_key))
         if self.spec.settings.audit:
-            files.append(AUDIT_POLICY)
+            files.append(flags.AUDIT_POLICY)
         command = server.command(programs.kubernetes[member.minor][API_SERVER], self._api_server_flags(member, server))
         program = Program(
             self._name(member.name, API_SERVER), command, files=tuple(files), stop_seconds=API_SERVER_STOP_SECONDS
@@ -157,54 +134,25 @@ class Layout:
         return single(program, PRIORITY)
 
     def _api_server_flags(self, member: Member, server: ApiServer) -> dict[str, object]:
-        settings = self.spec.settings
-        # The API server calls KWOK, as it would call a kubelet, under this name.
-        caller = server.authority.obtain("kubelet-client", Request("kube-apiserver-kubelet-client", Usage.CLIENT))
-        flags: dict[str, object] = {
-            "kubelet-certificate-authority": server.authority.certificate,
-            "kubelet-client-certificate": caller.certificate,
-            "kubelet-client-key": caller.key,
-            # Nodes register the address where KWOK listens as their internal name.
-            "kubelet-preferred-address-types": "InternalDNS",
-            "max-requests-inflight": settings.max_requests_inflight,
-            "max-mutating-requests-inflight": settings.max_mutating_requests_inflight,
-            **self._aggregation_flags(),
-        }
-        if settings.service_account_issuer is not None:
-            flags["service-account-issuer"] = settings.service_account_issuer
-        if settings.api_audiences is not None:
-            flags["api-audiences"] = settings.api_audiences
-        if settings.encryption_key is not None:
-            flags["encryption-provider-config"] = self._encryption_file
-        if settings.audit:
-            flags |= {
-                "audit-policy-file": AUDIT_POLICY,
-                "audit-log-path": audit_log(self.home, self.spec.cluster_id, member.name),
-                "audit-log-maxsize": AUDIT_MEGABYTES,
-                "audit-log-maxbackup": AUDIT_BACKUPS,
-            }
-        return flags
-
-    def _aggregation_flags(self) -> dict[str, object]:
-        """How the API server proves itself to the APIs that it hands requests on to, such as the metrics API."""
-        authority, client = front_proxy(self.home)
-        return {
-            "requestheader-client-ca-file": authority.certificate,
-            "requestheader-allowed-names": FRONT_PROXY,
-            "requestheader-username-headers": "X-Remote-User",
-            "requestheader-group-headers": "X-Remote-Group",
-            "requestheader-extra-headers-prefix": "X-Remote-Extra-",
-            "proxy-client-cert-file": client.certificate,
-            "proxy-client-key-file": client.key,
-        }
+        proxy_authority, proxy = front_proxy(self.home)
+        files = flags.ApiServerFiles(
+            authority=server.authority.certificate,
+            kubelet_caller=server.authority.obtain("kubelet-client", flags.KUBELET_CALLER),
+            front_proxy_authority=proxy_authority.certificate,
+            front_proxy=proxy,
+            encryption=self._encryption_file,
+            audit_policy=flags.AUDIT_POLICY,
+            audit_log=str(audit_log(self.home, self.spec.cluster_id, member.name)),
+        )
+        return flags.api_server(self.spec.settings, files)
 
     def _controllers_group(self, member: Member, programs: Programs) -> Group:
         server, binaries = self.server(member), programs.kubernetes[member.minor]
         election = {"leader-elect": "true"} if len(self.spec.members) > 1 else {}
         manager, scheduling = (self._kubeconfig(member, server, name) for name in (CONTROLLER_MANAGER, SCHEDULER))
-        flags = self._controller_flags(server) | election
+        own = flags.controller_manager(server.authority.files) | election
         commands = {
-            manager: controller_manager(binaries[CONTROLLER_MANAGER], manager, server, CONTROLLERS, flags),
+            manager: controller_manager(binaries[CONTROLLER_MANAGER], manager, server, flags.CONTROLLERS, own),
             scheduling: scheduler(binaries[SCHEDULER], scheduling, election),
         }
         environment = {"TZ": self.spec.timezone} if self.spec.timezone else {}
@@ -218,15 +166,6 @@ class Layout:
         path = private_folder(self.folder / member.name) / f"{component}.kubeconfig"
         write_private(path, server.own_kubeconfig(server.identity(f"system:{component}")))
         return path
-
-    def _controller_flags(self, server: ApiServer) -> dict[str, object]:
-        return {
-            "allocate-node-cidrs": "false",
-            "cluster-signing-cert-file": server.authority.files.certificate,
-            "cluster-signing-key-file": server.authority.files.key,
-            # A stopped machine shows within half a minute; KWOK renews the Leases every ten seconds.
-            "node-monitor-grace-period": "20s",
-        }
 
     def _kwok_group(self, binary: Path) -> Group:
         spec, folder = self.spec, self.folder
@@ -260,21 +199,3 @@ def identity(server: ApiServer) -> KeyFiles:
 def audit_log(home: Home, cluster_id: str, member: str) -> Path:
     """Where the API server of a member writes its audit log; rotated ones lie beside it."""
     return home.logs / f"{cluster_id}-{member}-audit.log"
-
-
-def prefix(cluster_id: str) -> str:
-    """Below which a cluster keeps its objects in etcd."""
-    return f"/{cluster_id}"
-
-
-def encryption(key: str) -> str:
-    """Configuration of the API server that encrypts Secrets, and still reads those that were not."""
-    assert len(base64.b64decode(key)) == 32, "secretbox takes a key of 32 bytes"
-    providers = [{"secretbox": {"keys": [{"name": "key1", "secret": key}]}}, {"identity": {}}]
-    document = {
-        "apiVersion": "apiserver.config.k8s.io/v1",
-        "kind": "EncryptionConfiguration",
-        "resources": [{"resources": ["secrets"], "providers": providers}],
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ackbox.controlplane import kwok
 from ackbox.controlplane.fetching import Fetching
-from ackbox.controlplane.layout import Groups, Layout, Programs, identity, prefix
+from ackbox.controlplane.flags import prefix
+from ackbox.controlplane.layout import Groups, Layout, Programs, identity
 from ackbox.controlplane.spec import ControlPlaneSpec, Member
+from ackbox.controlplane.turns import first, postponed
 from ackbox.kube.client import Client
 from ackbox.kube.connection import Connection, parse_kubeconfig
 from ackbox.kube.errors import NotFound, Unavailable
@@ -132,7 +134,7 @@ class LocalControlPlane:
     async def own_connection(self, spec: ControlPlaneSpec) -> Connection:
         """How ackbox itself calls the cluster: as one who may do everything, by the API server that answers first."""
         layout = Layout(self._home, spec, self._clock)
-        member = await self._first(layout, spec.running) or spec.members[0]
+        member = await first(spec.running, partial(self._answers, layout)) or spec.members[0]
         server = layout.server(member)
         return parse_kubeconfig(server.kubeconfig(identity(server)))
 
@@ -172,23 +174,6 @@ class LocalControlPlane:
         server = layout.server(member)
         return await server.endpoint(identity(server)).healthy("/readyz")
 
-    async def _first(self, layout: Layout, members: tuple[Member, ...]) -> Member | None:
-        """The member that answers first; the only one unasked."""
-        if len(members) == 1:
-            return members[0]
-        asked = {asyncio.create_task(self._answers(layout, member)): member for member in members}
-        waiting = set(asked)
-        try:
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if task.result():
-                        return asked[task]
-        finally:
-            for task in waiting:
-                task.cancel()
-        return None
-
     async def _answers_to_name(self, layout: Layout, name: str) -> bool:
         return await self._answers(layout, next(each for each in layout.spec.members if each.name == name))
 
@@ -211,21 +196,6 @@ class LocalControlPlane:
             shutil.rmtree(folder)
         for log in self._home.logs.glob(f"{cluster_id}-*"):
             log.unlink()
-
-
-def postponed(changed: list[str], well: Mapping[str, bool]) -> set[str]:
-    """Which of the changed members are not to be restarted now, so that others go on serving meanwhile.
-
-    Args:
-        changed: members that should run differently.
-        well: whether a member answers, of all that should run.
-    """
-    idle = [name for name in changed if not well[name]]
-    if idle:
-        return set(changed).difference(idle)  # nothing is lost by restarting these; the others wait for them
-    first, later = changed[:1], changed[1:]
-    others_answer = all(answers for name, answers in well.items() if name not in first)
-    return set(later if others_answer else changed)
 
 
 def _minors(spec: ControlPlaneSpec) -> list[str]:

@@ -82,6 +82,8 @@ class ControlPlaneSpec:
         ca_cert_pem: the cluster's certificate authority.
         ca_key_pem: its private key.
         sa_key_pem: private key that signs service-account tokens.
+        uid: of the ManagedCluster, which owns what a driver makes in its namespace.
+        ephemeral: whether its data may go with its etcd's Pod, where it runs in Pods.
     """
 
     namespace: str
@@ -98,6 +100,8 @@ class ControlPlaneSpec:
     ca_cert_pem: str
     ca_key_pem: str = field(repr=False)
     sa_key_pem: str = field(repr=False)
+    uid: str = ""
+    ephemeral: bool = False
 
     @property
     def running(self) -> tuple[Member, ...]:

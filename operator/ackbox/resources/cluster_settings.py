@@ -99,3 +99,8 @@ class ClusterEmulation(Model):
 
     footprint: Literal["single", "ha"] = "single"
     """`single`: one API server on a shared etcd; `ha`: what ACK runs, two API servers and three etcd members."""
+    ephemeral: bool = False
+    """For control planes in Pods: whether the cluster's objects are lost with its etcd's Pod, and the cluster is to be
+    created again then. Otherwise etcd keeps them in a PersistentVolumeClaim."""
+    hibernated: bool = False
+    """The control plane is stopped and its data kept, until this is false again."""

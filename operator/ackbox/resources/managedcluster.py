@@ -39,6 +39,9 @@ NETWORK_PLUGINS = ("flannel", "terway-eniip")
 STORAGE_PLUGINS = ("csi-plugin", "flexvolume")
 """Addons that are storage plug-ins; CSI is ACK's default, and a cluster keeps the one it was made with."""
 
+EMULATION_FIXED = {"footprint": "'single'", "ephemeral": "false"}
+"""Fields of `emulation` that are chosen once, with their defaults as CEL writes them."""
+
 MASTER_TYPE = "ecs.g6.xlarge"
 """What masters are when nobody says it: the smallest size of a general family that may be one."""
 
@@ -57,6 +60,8 @@ class ClusterPhase(StrEnum):
     DISCONNECTED = "disconnected"
     FAILED = "failed"
     DELETING = "deleting"
+    HIBERNATED = "hibernated"
+    """ackbox's own: the cloud doesn't let a cluster's control plane sleep."""
 
 
 class ManagedClusterSpec(Model):
@@ -199,6 +204,12 @@ def _has_addon(this: str, name: str) -> str:
     return f"(has({this}.addons) && {this}.addons.exists(a, a.name == '{name}'))"
 
 
+def _fixed_emulation(field: str, default: str) -> Rule:
+    # Somebody may leave the emulation out at first and name it later, as `ackbox hibernate` does.
+    was, now = (f"(has({this}.emulation) ? {this}.emulation.{field} : {default})" for this in ("oldSelf", "self"))
+    return Rule(f"{was} == {now}", f"emulation.{field} cannot be changed after creation", "emulation")
+
+
 class ManagedCluster(Resource):
     """An ACK cluster."""
 
@@ -232,8 +243,24 @@ class ManagedCluster(Resource):
                 "apiAudiences",
                 "serviceAccountIssuer",
                 "controlPlaneConfig",
-                "emulation",
             )
+        ),
+        *(_fixed_emulation(field, default) for field, default in EMULATION_FIXED.items()),
+        Rule(
+            "!has(self.emulation) || !self.emulation.ephemeral"
+            " || (self.emulation.footprint == 'single' && self.clusterType != 'Kubernetes')",
+            "emulation.ephemeral: an etcd with several members needs volumes; leave ephemeral out, or take footprint single",
+            "emulation",
+        ),
+        Rule(
+            "!has(self.emulation) || !self.emulation.hibernated || !self.emulation.ephemeral",
+            "emulation.hibernated: an ephemeral cluster keeps nothing to wake with; leave hibernated out",
+            "emulation",
+        ),
+        Rule(
+            "self.clusterType != 'ExternalKubernetes' || !has(self.emulation) || !self.emulation.hibernated",
+            "emulation.hibernated: the control plane of a registered cluster is its owner's; leave it out",
+            "emulation",
         ),
         Rule(
             "!has(oldSelf.encryptionProviderKey)"
