@@ -252,3 +252,31 @@ async def test_everything_is_given_back_at_the_end():
     assert account.planes.removed == ["c1"]
     owners = account.server.objects["ConfigMap", "ackbox-system", "loopback-addresses"]["data"].values()
     assert set(owners) == {"ServiceLoadBalancer/n/c-apiserver"}
+
+
+async def test_a_hibernated_cluster_sends_nobody_to_its_stopped_api_server_and_comes_back_as_it_was():
+    account = Account()
+    awake = await account.up()
+    cluster = account.stored("ManagedCluster", "c")
+    account.server.put({**cluster, "spec": {**cluster["spec"], "emulation": {"hibernated": True}}})
+    asleep = await account.look()
+    assert account.servers == []
+    assert account.planes.stopped == ["c1"]
+    assert (asleep.state.ready, asleep.state.reason, asleep.phase) == ("True", "Hibernated", "hibernated")
+    started = len(account.planes.specs)
+    await account.look()
+    assert len(account.planes.specs) == started, "nothing starts it again but its spec"
+
+    cluster = account.stored("ManagedCluster", "c")
+    account.server.put({**cluster, "spec": {**cluster["spec"], "emulation": {"hibernated": False}}})
+    account.planes.down = {"apiserver1"}
+    waking = await account.look()
+    assert waking.state is not None
+    assert waking.phase is None, "it is called hibernated until it answers"
+    account.planes.down = set()
+    await account.look()
+    account.serve()
+    found = await account.look()
+    assert found.state is None
+    assert found.spec == awake.spec
+    assert account.servers == ["127.42.1.1"]

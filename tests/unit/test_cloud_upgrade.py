@@ -33,7 +33,7 @@ class Rig:
     """A cluster, and everything that the controller of clusters would do between two looks."""
 
     def __init__(self, monkeypatch, members=1, findings=(), **spec):
-        self.world, self.events, self.loopback = World(), Events(), Loopback()
+        self.world, self.events, self.addresses = World(), Events(), Loopback()
         self._writes = map(str, count(1))
         self.findings, self.checked, self.running, self.healthy = list(findings), 0, {}, True
         plane = [

@@ -203,7 +203,7 @@ async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gre
 
 @pytest.mark.parametrize("left", [C, B], ids=["port goes", "port stays"])
 async def test_connections_drain_by_their_listener(servers: VirtualServers, left: tuple[str, str, int]) -> None:
-    servers.treat((), (LISTENER,), Passage(drain=60))
+    servers.treat((), {LISTENER: Passage(drain=60)})
     found = await servers.serve(group(A, left), "tcp")
     draining, other = await by_way_of(LISTENER, found[left]), await by_way_of(OTHER, found[left])
     await servers.serve(group(A), "tcp")
@@ -213,7 +213,7 @@ async def test_connections_drain_by_their_listener(servers: VirtualServers, left
 
 
 async def test_drain_ends(servers: VirtualServers) -> None:
-    servers.treat((), (LISTENER,), Passage(drain=0.2))
+    servers.treat((), {LISTENER: Passage(drain=0.2)})
     found = await servers.serve(group(A, B), "tcp")
     reader, writer = await by_way_of(LISTENER, found[B])
     await servers.serve(group(A), "tcp")
@@ -222,7 +222,7 @@ async def test_drain_ends(servers: VirtualServers) -> None:
 
 
 async def test_stopped_machine_drains_nothing(servers: VirtualServers) -> None:
-    servers.treat((), (LISTENER,), Passage(drain=60))
+    servers.treat((), {LISTENER: Passage(drain=60)})
     found = await servers.serve(group(A), "tcp")
     reader, writer = await by_way_of(LISTENER, found[A])
     await servers.serve(group(A, down=("i-a",)), "tcp")
@@ -231,7 +231,7 @@ async def test_stopped_machine_drains_nothing(servers: VirtualServers) -> None:
 
 
 async def test_connection_is_sent_no_more_than_its_listener_allows(servers: VirtualServers) -> None:
-    servers.treat((), (LISTENER,), Passage(bytes_per_second=1_000_000))
+    servers.treat((), {LISTENER: Passage(bytes_per_second=1_000_000)})
     found = await servers.serve(group(A), "tcp")
     spent = []
     for listener in (LISTENER, OTHER):

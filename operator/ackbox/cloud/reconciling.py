@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ackbox.cloud.allocation.ledger import Ledgers
-from ackbox.cloud.allocation.loopback import LoopbackAddresses
+from ackbox.cloud.allocation.loopback import AddressPool
 from ackbox.cloud.allocation.quota import Quotas
 from ackbox.cloud.world import World
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Cache, Key
 from ackbox.kube.client import Client, Object
 from ackbox.kube.conditions import Aspect, State, patch_status
 from ackbox.kube.errors import Conflict, Forbidden, NotFound, Unavailable
@@ -34,14 +34,19 @@ PARALLEL_WRITES = 50
 
 @dataclass(frozen=True)
 class Cloud:
-    """What controllers work with."""
+    """What controllers work with.
+
+    Attributes:
+        services: in a cluster, the Services by which load balancers are dialled.
+    """
 
     client: Client
     world: World
     events: EventRecorder
     ledgers: Ledgers
     quotas: Quotas
-    loopback: LoopbackAddresses
+    addresses: AddressPool
+    services: Cache | None = None
 
 
 class Controller(ABC):

@@ -37,7 +37,7 @@ class AdsServer:
         self, store: ResourceStore, answered: Callable[[Answer], None], connected: Connected = lambda _: None
     ) -> None:
         self._store = store
-        self._answered = answered
+        self._on_answer = answered
         self._connected = connected
         self._streams: dict[Stream, None] = {}
         self._server: Any = None
@@ -59,6 +59,10 @@ class AdsServer:
     def has(self, kind: ResourceType, name: str) -> bool:
         """Whether every connected Envoy runs some version of a resource."""
         return self.connected and all(stream.acked(kind, name) is not None for stream in self._streams)
+
+    def answered(self, kind: ResourceType, name: str) -> bool:
+        """Whether Envoy has taken some version of a resource, or refused it."""
+        return self.has(kind, name) or self.rejection(kind, name) is not None
 
     def rejection(self, kind: ResourceType, name: str) -> str | None:
         """Why an Envoy refused the present version of a resource, if one did."""
@@ -123,4 +127,4 @@ class AdsServer:
             if answer is not None:
                 if answer.error is not None:
                     logger.warning("Envoy refused %s: %s", ", ".join(answer.names), answer.error)
-                self._answered(answer)
+                self._on_answer(answer)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from ackbox.dataplane.certificates import certificate_cache, certificate_id
 from ackbox.dataplane.plan import instance_id
 from ackbox.kube.cache import Cache, Key
-from ackbox.kube.client import Object
+from ackbox.kube.client import SERVICE, Object
 from ackbox.kube.refs import cloud_ids, resource_cache
 from ackbox.resources import (
     ACCESS_CONTROL_LIST,
@@ -23,6 +23,7 @@ from ackbox.resources import (
     ServerGroup,
     ServiceLoadBalancer,
 )
+from ackbox.resources.balancer_service import balancer_of
 from ackbox.resources.base import PAUSED_ANNOTATION
 from ackbox.resources.instance import UNREACHABLE, harms_of
 
@@ -104,6 +105,11 @@ def _in_namespace(obj: Object, names: Iterable[str | None]) -> Iterable[str]:
     return {f"{namespace}/{name}" for name in names if name}
 
 
+def _balancers(service: Object) -> Iterable[str]:
+    key = balancer_of(service)
+    return ["/".join(key)] if key is not None else []
+
+
 def _cache_listeners() -> Cache:
     return resource_cache(
         LISTENER, balancer=_Indexer("loadBalancerId"), group=_groups, acl=_lists, certificate=_certificates
@@ -122,6 +128,7 @@ class Caches:
 
     Attributes:
         secrets: certificates; looked at from time to time, for a watch would bring the namespace's other Secrets too.
+        services: in a cluster, those by which load balancers are dialled; watched on their own, in their namespace.
     """
 
     balancers: Cache = field(default_factory=lambda: resource_cache(SERVICE_LOAD_BALANCER))
@@ -131,6 +138,7 @@ class Caches:
     clusters: Cache = field(default_factory=lambda: resource_cache(MANAGED_CLUSTER))
     lists: Cache = field(default_factory=lambda: resource_cache(ACCESS_CONTROL_LIST))
     secrets: Cache = field(default_factory=certificate_cache)
+    services: Cache = field(default_factory=lambda: Cache(SERVICE, {"balancer": _balancers}))
 
     def __post_init__(self) -> None:
         self.balancer_view = View(self.balancers, ServiceLoadBalancer)
@@ -140,7 +148,7 @@ class Caches:
         self.list_view = View(self.lists, AccessControlList)
 
     def all(self) -> tuple[Cache, ...]:
-        """Every cache that is to be watched."""
+        """Every cache that is to be watched in all namespaces."""
         return self.balancers, self.listeners, self.groups, self.instances, self.clusters, self.lists
 
     def running(self, namespace: str, server_id: str) -> bool:

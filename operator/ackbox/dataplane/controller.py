@@ -47,6 +47,7 @@ class Controller:
         lowest_port: the lowest port that can be bound.
         clock: seconds, monotonic.
         logs: the folder of access logs; None for none.
+        in_cluster: load balancers and API servers are dialled by Services.
     """
 
     def __init__(
@@ -57,11 +58,12 @@ class Controller:
         lowest_port: int,
         clock: Callable[[], float] = time.monotonic,
         logs: Path | None = None,
+        in_cluster: bool = False,
     ) -> None:
         self.queue = WorkQueue[WorkKey](self.reconcile, "slb", workers=1)
         self.outcomes: dict[Key, Outcome] = {}
         self.found: Found = {}
-        self.lookup = Lookup(caches, lowest_port, servers.home)
+        self.lookup = Lookup(caches, lowest_port, None if in_cluster else servers.home)
         self._caches = caches
         self._store = store
         self._servers = servers
@@ -159,7 +161,7 @@ class Controller:
         addresses = outcome.addresses if outcome else ()
         self._backends.forget(key, frozenset(part.cluster for part in parts))
         self._claim(key, addresses)
-        self._servers.treat(before.addresses if before else (), addresses, outcome.passage if outcome else Passage())
+        self._servers.treat(before.addresses if before else (), outcome.passages if outcome else {})
         self._put(key, outcome.result if outcome else None)
         uses_before, uses = (tuple(part.use for part in one.parts) if one else () for one in (before, outcome))
         self._use(key, uses_before, uses)

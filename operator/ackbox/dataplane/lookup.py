@@ -10,6 +10,7 @@ from ackbox.kube.cache import key_of
 from ackbox.kube.conditions import progressing
 from ackbox.kube.refs import resolve
 from ackbox.resources import Listener, ManagedCluster, ServerGroup, ServiceLoadBalancer
+from ackbox.resources.balancer_service import Transport, target_ports
 from ackbox.resources.listener import listener_name
 
 
@@ -19,10 +20,11 @@ class Lookup:
     Args:
         caches: the management cluster's objects.
         lowest_port: the lowest port that can be bound.
-        home: this home's own /16, where its API servers are.
+        home: this home's own /16, where its API servers are; None in a cluster, where load balancers and API servers
+            are dialled by Services.
     """
 
-    def __init__(self, caches: Caches, lowest_port: int, home: IPv4Network) -> None:
+    def __init__(self, caches: Caches, lowest_port: int, home: IPv4Network | None) -> None:
         self._caches = caches
         self._home = home
         self._lowest_port = lowest_port
@@ -42,6 +44,7 @@ class Lookup:
                 for name in spec.acl_ids or ()
             },
             {name: resolve(caches.secrets, namespace, name) for name in plan.certificates(spec)},
+            self._targets(balancer, spec.transport) if self._home is None and balancer else None,
         )
 
     def balancer(self, namespace: str, reference: str | None) -> ServiceLoadBalancer | None:
@@ -89,6 +92,12 @@ class Lookup:
         if cluster is not None and cluster.spec.cluster_type == EXTERNAL:
             return real_targets(group, cluster)
         return None
+
+    def _targets(self, balancer: ServiceLoadBalancer, transport: Transport) -> dict[int, int]:
+        found = {}
+        for service in self._caches.services.by("balancer", "/".join(balancer.key)):
+            found.update({port: target for (port, own), target in target_ports(service).items() if own == transport})
+        return found
 
     def _cluster(self, group: ServerGroup) -> ManagedCluster | None:
         found = resolve(self._caches.clusters, group.metadata.namespace, group.spec.cluster_id)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import resource
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from ackbox.dataplane import access_log, ports
 from ackbox.dataplane.admin import read_health
@@ -15,19 +17,23 @@ from ackbox.dataplane.names import key_of_resource, owner
 from ackbox.dataplane.reporter import GRACE, Reporter, StatusWriter, status_writer
 from ackbox.dataplane.servers import VirtualServers
 from ackbox.dataplane.subscriptions import Subscriptions
-from ackbox.dataplane.xds_store import ResourceStore
+from ackbox.dataplane.xds_store import ResourceStore, ResourceType
 from ackbox.dataplane.xds_stream import Answer
 from ackbox.kube.client import SECRET, Client
-from ackbox.kube.connection import load_kubeconfig
+from ackbox.kube.connection import connect
 from ackbox.kube.errors import ApiError
 from ackbox.kube.events import EventRecorder
-from ackbox.kube.serving import SLB_PORT, serve, server_files
-from ackbox.kube.settings import Settings
+from ackbox.kube.lease import LeaseLost, Work, lead
+from ackbox.kube.serving import SLB_PORT, serve, serve_in_pod, server_files
+from ackbox.kube.settings import Pod, Settings
 from ackbox.kube.watching import watch
 from ackbox.resources.base import CERTIFICATE_LABEL
 from ackbox.runtime.envoy import ADMIN_SOCKET, ADS_SOCKET
+from ackbox.runtime.manifests import SYSTEM_NAMESPACE
 
 logger = logging.getLogger(__name__)
+
+COMPONENT = "ackbox-slb"
 
 PROBE_INTERVAL = 2.0
 """Seconds between looks at what Envoy's probes found."""
@@ -39,6 +45,10 @@ RETRY_REFUSED = 30.0
 """Seconds until what Envoy refused is offered again: a port may have become free."""
 
 
+async def _alone(work: Work) -> None:
+    await work()
+
+
 class DataPlane:
     """Everything of the data plane but the caches' filling: run it once they are full.
 
@@ -47,15 +57,30 @@ class DataPlane:
         caches: the management cluster's objects.
         write: writes a status.
         lowest_port: the lowest port that Envoy can bind.
+        lead: does a work for as long as this replica is the one to do it: every replica serves, one writes status.
     """
 
-    def __init__(self, settings: Settings, caches: Caches, write: StatusWriter, lowest_port: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        caches: Caches,
+        write: StatusWriter,
+        lowest_port: int,
+        lead: Callable[[Work], Coroutine[Any, Any, None]] = _alone,
+    ) -> None:
         self._settings = settings
+        self._lead = lead
+        self._whole = False
         self.store = ResourceStore()
         self._ads = AdsServer(self.store, self._answered, self._connected)
         self._servers = VirtualServers(settings.loopback)
         self.controller = Controller(
-            caches, self.store, self._servers, lowest_port, logs=access_log.prepare(settings.home)
+            caches,
+            self.store,
+            self._servers,
+            lowest_port,
+            logs=access_log.prepare(settings.home),
+            in_cluster=settings.in_cluster,
         )
         self.reporter = Reporter(caches, self.controller, self._ads, write)
         self.controller.subscribe(self.reporter.mark)
@@ -74,11 +99,26 @@ class DataPlane:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.controller.queue.run())
-                group.create_task(self.reporter.queue.run())
+                group.create_task(self._lead(self._report))
                 group.create_task(self._probe())
         finally:
             await self._ads.stop()
             self._servers.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether Envoy has come, and has once had every listener: a Service must not send clients here sooner."""
+        if not self._ads.connected:
+            return False
+        listeners = self.store.all(ResourceType.LISTENER)
+        self._whole = self._whole or all(self._ads.answered(ResourceType.LISTENER, name) for name in listeners)
+        return self._whole
+
+    async def _report(self) -> None:
+        """Write the status of everything, and again what changes."""
+        for key in self._subscriptions.everything():
+            self.reporter.mark(key)
+        await self.reporter.queue.run()
 
     def _answered(self, answer: Answer) -> None:
         loop = asyncio.get_running_loop()
@@ -88,6 +128,7 @@ class DataPlane:
             loop.call_later(RETRY_REFUSED, self._ads.retry, name)
 
     def _connected(self, _connected: bool) -> None:
+        self._whole = False
         for key in self.controller.outcomes:
             self.reporter.queue.add(WorkKey(Subject.LISTENER, key), GRACE)
 
@@ -119,11 +160,17 @@ async def run(settings: Settings) -> None:
     """
     _allow_many_files()
     caches, filled = Caches(), asyncio.Event()
-    async with Client(load_kubeconfig(settings.kubeconfig)) as client:
-        write = status_writer(client, EventRecorder(client, "ackbox-slb"))
-        plane = DataPlane(settings, caches, write, ports.first_bindable())
+    async with Client(connect(settings.kubeconfig)) as client:
+        write = status_writer(client, EventRecorder(client, COMPONENT))
+        # In a Pod a listener is never bound to its own port.
+        lowest_port = 1 if settings.in_cluster else ports.first_bindable()
+        plane = DataPlane(settings, caches, write, lowest_port, partial(_lead, client, settings.pod))
         async with asyncio.TaskGroup() as group:
-            group.create_task(_serve_metrics(settings))
+            group.create_task(_serve_metrics(settings, plane))
+            if settings.in_cluster:
+                listed = asyncio.Event()
+                group.create_task(watch(client, [caches.services], listed, SYSTEM_NAMESPACE))
+                await listed.wait()
             group.create_task(watch(client, caches.all(), filled))
             await filled.wait()
             await _read_certificates(client, caches)
@@ -131,9 +178,21 @@ async def run(settings: Settings) -> None:
             group.create_task(plane.run())
 
 
-async def _serve_metrics(settings: Settings) -> None:
-    """What Envoy counts, for whoever has a client certificate of this home."""
+async def _lead(client: Client, pod: Pod | None, work: Work) -> None:
+    """Do a work whenever this replica leads; one that leads no longer goes on serving, and waits for its turn."""
+    while True:
+        try:
+            await lead(client, COMPONENT, pod, work)
+        except LeaseLost as error:
+            logger.warning("status is left to another replica: %s", error)
+
+
+async def _serve_metrics(settings: Settings, plane: DataPlane) -> None:
+    """What Envoy counts: on a machine for whoever has a client certificate of this home."""
     source = partial(read_metrics, settings.run / ADMIN_SOCKET)
+    if settings.in_cluster:
+        await serve_in_pod(source, lambda: plane.ready)
+        return
     await serve(source, str(settings.loopback[1]), server_files(settings.home, "slb"), SLB_PORT)
 
 

@@ -16,6 +16,9 @@ Identity: TypeAlias = tuple[str, str, int]
 Address: TypeAlias = tuple[str, int]
 """IP address and port to dial."""
 
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - in a Pod, whose address is known to nobody beforehand
+"""Where a listener is bound that has no address of its own."""
+
 SO_MAX_PACING_RATE = 47
 """Linux' number of the socket option that limits the bytes a second that a socket sends."""
 
@@ -140,6 +143,7 @@ class Frontend:
         idle: seconds without a byte after which a connection or UDP session ends; None for the default.
         more_ports: the other ports of a range, beside the address's own.
         port_clusters: by port, the cluster that it leads to; where there are none, all lead to the listener's own.
+        dialled: where clients dial its ports, in their order; empty where that is where they are bound.
         access: all of them must let a client in.
     """
 
@@ -154,6 +158,13 @@ class Frontend:
     more_ports: tuple[int, ...] = ()
     port_clusters: tuple[tuple[int, str], ...] = ()
     access_log: AccessLog | None = None
+    dialled: tuple[Address, ...] = ()
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """Where it listens: the first port, and the others of a range."""
+        host, first = self.address
+        return tuple((host, port) for port in (first, *self.more_ports))
 
 
 @dataclass(frozen=True)
@@ -163,10 +174,12 @@ class Passage:
     Attributes:
         drain: seconds that they go on when the server leaves its group.
         bytes_per_second: that each is sent at most; None for no limit.
+        asked: what the client dialled, where the listener is bound elsewhere.
     """
 
     drain: float = 0.0
     bytes_per_second: int | None = None
+    asked: Address | None = None
 
 
 @dataclass(frozen=True)

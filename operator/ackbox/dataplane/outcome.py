@@ -1,7 +1,7 @@
 """What became of a listener, and the resources of Envoy that make it up. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ackbox.dataplane import envoy_config, envoy_http, envoy_listener, envoy_tls
@@ -57,9 +57,19 @@ class Outcome:
         """Where it listens."""
         if isinstance(self.result, Blocked):
             return ()
+        return self.result.frontend.bound
+
+    @property
+    def passages(self) -> Mapping[Address, Passage]:
+        """How virtual servers treat its connections, by where it listens."""
+        if isinstance(self.result, Blocked):
+            return {}
         frontend = self.result.frontend
-        host, first = frontend.address
-        return tuple((host, port) for port in (first, *frontend.more_ports))
+        asked = frontend.dialled or (None,) * len(frontend.bound)
+        return {
+            address: replace(self.passage, asked=dialled)
+            for address, dialled in zip(frontend.bound, asked, strict=True)
+        }
 
 
 class Wanted(NamedTuple):

@@ -13,6 +13,7 @@ from ackbox.dataplane.checks import health_check
 from ackbox.dataplane.http_settings import forwards_only, http_settings, with_group_cookies
 from ackbox.dataplane.limits import connection_limits
 from ackbox.dataplane.model import (
+    EVERY_ADDRESS,
     Blocked,
     Branch,
     Credentials,
@@ -28,7 +29,7 @@ from ackbox.dataplane.proxy_header import proxy_header
 from ackbox.dataplane.tls import furnish, named, tls_settings
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, stalled
-from ackbox.resources import AccessControlList, Listener, ServerGroup, ServiceLoadBalancer
+from ackbox.resources import AccessControlList, Listener, ServerGroup, ServiceLoadBalancer, balancer_service
 from ackbox.resources.listener import ENCRYPTED, LAYER7, ListenerSpec, Protocol, Scheduler, listener_name
 
 WAITING = frozenset({"CertificateNotFound", "ServerGroupNotFound"})
@@ -51,6 +52,8 @@ class References:
             privileged one.
         lists: access control lists, as the listener names them.
         secrets: Secrets of certificates, as the listener names them.
+        targets: where every listener is bound to all addresses, the port that each of its ports is bound to, as far as
+            they are chosen; None where a load balancer has an address to itself.
     """
 
     balancer: ServiceLoadBalancer | None
@@ -59,6 +62,7 @@ class References:
     holder: str | None = None
     lists: Mapping[str, AccessControlList | None] = field(default_factory=dict)
     secrets: Mapping[str, Object | None] = field(default_factory=dict)
+    targets: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,11 @@ def admit(listener: Listener, references: References, lowest_port: int) -> Admit
         return Blocked(stalled("InvalidName", text))
     if balancer.status.reachable is None:
         return Blocked(progressing("LoadBalancerNotReady", f"waits for the address of {balancer.metadata.name}"))
-    problem = _group_problem(spec, balancer, references) or _port_problem(spec, references.holder, lowest_port)
+    problem = (
+        _group_problem(spec, balancer, references)
+        or _port_problem(spec, references.holder, lowest_port)
+        or _target_problem(spec, references.targets)
+    )
     if problem is not None:
         return Blocked(problem)
     spec = effective(spec, group.spec if group else None, balancer.spec.load_balancer_type)
@@ -166,6 +174,17 @@ def _port_problem(spec: ListenerSpec, holder: str | None, lowest_port: int) -> S
     return stalled("PortTaken", text)
 
 
+def _target_problem(spec: ListenerSpec, targets: Mapping[int, int] | None) -> State | None:
+    if targets is None or all(port in targets for port in _opened(spec, targets)):
+        return None
+    return progressing("WaitingForPort", "waits for a port of the data plane's Pods, in the load balancer's Service")
+
+
+def _opened(spec: ListenerSpec, targets: Mapping[int, int] | None) -> range:
+    """The ports of a listener that are open: each is a socket of Envoy, or a port of a Service."""
+    return spec.ports[: MAX_PORTS if targets is None else balancer_service.MAX_PORTS]
+
+
 def _frontend(
     spec: ListenerSpec, balancer: ServiceLoadBalancer, references: References, lowest_port: int
 ) -> Admitted | Blocked:
@@ -188,24 +207,29 @@ def _frontend(
         tls, credentials = furnished.settings, furnished.credentials
         problems += [_certificate_problem(error) for error in furnished.problems]
     problems += [("InvalidRule", text) for text in rules.problems(spec)]
-    if len(spec.ports) > MAX_PORTS:
-        problems.append(("RangeTooLarge", f"only the first {MAX_PORTS} of {len(spec.ports)} ports are open"))
-    frontend = _facing(spec, balancer, lowest_port)
+    opened = _opened(spec, references.targets)
+    if len(opened) < len(spec.ports):
+        problems.append(("RangeTooLarge", f"only the first {len(opened)} of {len(spec.ports)} ports are open"))
+    frontend = _facing(spec, balancer, references.targets, lowest_port)
     frontend = replace(frontend, tls=tls, access=access)
     return Admitted(spec, balancer, frontend, credentials, tuple(problems))
 
 
-def _facing(spec: ListenerSpec, balancer: ServiceLoadBalancer, lowest_port: int) -> Frontend:
-    first, *more = (ports.dialled(port, lowest_port) for port in spec.ports[:MAX_PORTS])
-    assert balancer.status.reachable is not None
+def _facing(
+    spec: ListenerSpec, balancer: ServiceLoadBalancer, targets: Mapping[int, int] | None, lowest_port: int
+) -> Frontend:
+    opened, host = _opened(spec, targets), balancer.status.reachable
+    assert host is not None
+    first, *more = (targets[port] if targets is not None else ports.dialled(port, lowest_port) for port in opened)
     return Frontend(
-        (balancer.status.reachable, first),
+        (host if targets is None else EVERY_ADDRESS, first),
         spec.listener_protocol,
         stickiness(spec),
         http=http_settings(spec, balancer.spec, lowest_port) if spec.listener_protocol in LAYER7 else None,
         limits=connection_limits(spec, balancer),
         idle=idle(spec, balancer.spec.load_balancer_type),
         more_ports=tuple(more),
+        dialled=tuple((host, port) for port in opened) if targets is not None else (),
     )
 
 

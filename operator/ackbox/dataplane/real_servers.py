@@ -38,8 +38,13 @@ def is_of_api_servers(group: ServerGroup) -> bool:
     return any(server.type == API_SERVER for server in group.spec.backend_servers)
 
 
-def api_server_targets(group: ServerGroup, home: IPv4Network) -> Targets:
-    """Where API servers are dialled: only where this home has its own, and only at their port."""
+def api_server_targets(group: ServerGroup, home: IPv4Network | None) -> Targets:
+    """Where API servers are dialled: only where this home has its own, and only at their port.
+
+    Args:
+        group: nobody but the operator writes such a one: the policy `api-servers.ackbox.dev` sees to it.
+        home: this home's own /16; None in a cluster, where an API server has an address of a Service.
+    """
     servers = [server for server in group.spec.backend_servers if server.type == API_SERVER]
     good = [server for server in servers if server.port == API_PORT and _is_own(server.server_ip, home)]
     problem = None
@@ -50,11 +55,14 @@ def api_server_targets(group: ServerGroup, home: IPv4Network) -> Targets:
     return Targets(True, {server.identity: (server.server_ip, server.port) for server in good}, problem)
 
 
-def _is_own(text: str, home: IPv4Network) -> bool:
+def _is_own(text: str, home: IPv4Network | None) -> bool:
     try:
-        return AddressUse.API_SERVER.holds(home, IPv4Address(text))
+        address = IPv4Address(text)
     except ValueError:
         return False
+    if home is None:
+        return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+    return AddressUse.API_SERVER.holds(home, address)
 
 
 def _networks(cidrs: Iterable[str]) -> tuple[list[IPv4Network | IPv6Network], list[str]]:

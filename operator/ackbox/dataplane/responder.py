@@ -10,14 +10,14 @@ import re
 import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol as Interface
 
 from aiohttp import web
 
 from ackbox.dataplane import proxy_protocol
 from ackbox.dataplane.answers import answer
-from ackbox.dataplane.model import SO_MAX_PACING_RATE, Address, Identity, Passage
+from ackbox.dataplane.model import EVERY_ADDRESS, SO_MAX_PACING_RATE, Address, Identity, Passage
 from ackbox.dataplane.proxy_protocol import Origin
 
 IDLE = 900.0
@@ -193,6 +193,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inner: asyncio.Protocol | None = None
         self._address = ""
+        self._listener: Address | None = None
         self._start: bytes | None = b""
         self._greeted = False
         self._heard = 0.0
@@ -273,8 +274,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def _passage(self) -> Passage:
-        origin = self._port.origins.get(self._open)
-        return self._port.passages.get(origin.destination, Passage()) if origin else Passage()
+        """How the listener that it came by treats it; that may be bound to every address."""
+        if self._listener is None:
+            return Passage()
+        passages = self._port.passages
+        return passages.get(self._listener) or passages.get((EVERY_ADDRESS, self._listener[1])) or Passage()
 
     @property
     def _open(self) -> asyncio.Transport:
@@ -290,9 +294,11 @@ class _Connection(asyncio.Protocol):
         self._start = None
         origin, rest = found
         if origin is not None:
-            self._port.origins[self._open] = origin
-            if self._passage.bytes_per_second is not None:
-                self._pace(self._passage.bytes_per_second)
+            self._listener = origin.destination
+            passage = self._passage
+            self._port.origins[self._open] = replace(origin, destination=passage.asked or origin.destination)
+            if passage.bytes_per_second is not None:
+                self._pace(passage.bytes_per_second)
         return rest
 
     def _pace(self, bytes_per_second: int) -> None:

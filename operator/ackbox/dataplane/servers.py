@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Literal, TypeAlias
@@ -158,12 +159,11 @@ class VirtualServers:
                     keys.append(key)
         return keys
 
-    def treat(self, before: tuple[Address, ...], now: tuple[Address, ...], passage: Passage) -> None:
+    def treat(self, before: tuple[Address, ...], now: Mapping[Address, Passage]) -> None:
         """Treat the connections that come by way of these listening addresses like this."""
         for address in before:
             self._passages.pop(address, None)
-        if passage != Passage():
-            self._passages.update(dict.fromkeys(now, passage))
+        self._passages.update({address: passage for address, passage in now.items() if passage != Passage()})
 
     def close(self) -> None:
         """Stop answering for every group."""

@@ -47,7 +47,7 @@ def listener_report(outcome: Serving | Blocked, delivery: Delivery, servers: int
     if isinstance(outcome, Blocked):
         phase = ListenerPhase.STOPPED if outcome.state.stalled else ListenerPhase.STARTING
         return {"phase": phase.value, "reachable": None, "backends": None}, outcome.state
-    host, port = outcome.frontend.address
+    host, port = next(iter(outcome.frontend.dialled), outcome.frontend.address)
     fields = {
         "phase": (ListenerPhase.RUNNING if delivery.serving else ListenerPhase.STARTING).value,
         "reachable": f"{host}:{port}",

@@ -9,6 +9,7 @@ from ackbox.dataplane.controller import Subject, WorkKey
 from ackbox.kube.cache import Cache, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.refs import cloud_ids
+from ackbox.resources.balancer_service import balancer_of
 from ackbox.resources.listener import listener_name
 
 Mark = Callable[[WorkKey], None]
@@ -36,6 +37,7 @@ class Subscriptions:
         caches.clusters.subscribe(self._cluster)
         caches.lists.subscribe(self._list)
         caches.secrets.subscribe(self._secret)
+        caches.services.subscribe(self._service)
 
     def everything(self) -> list[WorkKey]:
         """Every Listener and ServerGroup."""
@@ -110,6 +112,15 @@ class Subscriptions:
         for obj in (old, new):
             if obj is not None:
                 self._mark_all(self._caches.listeners, "certificate", obj)
+
+    def _service(self, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+            return
+        for obj in (old, new):
+            key = balancer_of(obj) if obj is not None else None
+            balancer = self._caches.balancers.get(*key) if key is not None else None
+            if balancer is not None:
+                self._mark_all(self._caches.listeners, "balancer", balancer)
 
     def _mark_all(self, cache: Cache, index: str, target: Object) -> None:
         for obj in referring(cache, index, target):

@@ -34,7 +34,9 @@ class ElasticAddresses:
 
     async def reserve(self, allocation_id: str, before: str | None = None) -> str | None:
         """The address of an id, the one it had `before` if that is free; None when every address is taken."""
-        return await self._book.claim(allocation_id, lambda: candidates(allocation_id), before)
+        remembered = IPv4Address(before) if before else None
+        address = await self._book.claim(allocation_id, lambda: candidates(allocation_id), remembered)
+        return str(address) if address else None
 
     async def release(self, allocation_id: str) -> None:
         """Give the address of an id back; harmless when it has none."""

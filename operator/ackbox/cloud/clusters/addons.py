@@ -50,7 +50,8 @@ class Addons:
 
     def __init__(self, cloud: Cloud) -> None:
         # The metrics API is served by a process of this home, whose certificates are the management cluster's.
-        self._metrics_authority = base64.b64encode(cloud.client.connection.ca.encode()).decode()
+        # In a cluster each ccm is a Pod of its own, and its metrics API shows a certificate of its own cluster.
+        self._metrics_authority = cloud.client.connection.ca if cloud.services is None else None
         self._known: dict[str, _Known] = {}
 
     async def ensure(self, obj: Object, cluster: ManagedCluster, workload: Client) -> Outcome:  # noqa: ARG002
@@ -80,10 +81,9 @@ class Addons:
 
     def _objects(self, cluster: ManagedCluster, choice: Choice, workload: Client) -> list[Object]:
         host = cluster.status.kubelet_address or urlsplit(workload.connection.server).hostname or ""
+        authority = base64.b64encode((self._metrics_authority or workload.connection.ca).encode()).decode()
         every = [
-            made
-            for each in choice.installations
-            for made in objects(each, cluster.spec.service_cidr, host, self._metrics_authority)
+            made for each in choice.installations for made in objects(each, cluster.spec.service_cidr, host, authority)
         ]
         return sorted(every, key=lambda each: KINDS.index(kind_of(each)))
 

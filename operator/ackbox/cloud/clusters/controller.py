@@ -29,6 +29,7 @@ from ackbox.cloud.world import label
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, ready
+from ackbox.kube.errors import Forbidden, Invalid
 from ackbox.kube.refs import resolve
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
 from ackbox.resources.account import ACCOUNT_NAME
@@ -134,7 +135,7 @@ class Clusters(Controller):
                 await self.report(obj, starting, progressing("CreatingControlPlane"))
         try:
             found = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
-        except (AddressesExhausted, RuntimeProblem, ValueError) as error:
+        except (AddressesExhausted, RuntimeProblem, ValueError, Forbidden, Invalid) as error:
             await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
             raise
         fields |= found.fields

@@ -192,7 +192,7 @@ class Endpoints:
             said = condition(found, "Ready")
             message = f"load balancer {name_of(cluster)} of the API server: {said.get('message') or 'no address yet'}"
             return progressing(said.get("reason") or "WaitingForLoadBalancer", message)
-        host = await self._cloud.loopback.reserve(load_balancer_owner(*key), AddressUse.LOAD_BALANCER)
+        host = await self._cloud.addresses.reserve(load_balancer_owner(*key), AddressUse.LOAD_BALANCER)
         public = await self._expose(obj, cluster, found)
         return Endpoint(status["loadBalancerId"], host, status["address"], public)
 

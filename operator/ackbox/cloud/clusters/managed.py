@@ -13,7 +13,7 @@ from ackbox.cloud.clusters.secrets import ClusterKeys, KeysReplaced, ensure_keys
 from ackbox.cloud.reconciling import Cloud
 from ackbox.controlplane.spec import ControlPlaneSpec, Member
 from ackbox.kube.client import Client, Object
-from ackbox.kube.conditions import Aspect, State, patch_status, progressing, stalled
+from ackbox.kube.conditions import Aspect, State, patch_status, progressing, ready, stalled
 from ackbox.kube.connection import Connection
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
 from ackbox.resources.managedcluster import ClusterPhase, ControlPlaneMember
@@ -82,7 +82,7 @@ class ManagedClusters:
         self._planes = planes
         self._endpoints = Endpoints(cloud)
         self._masters = Masters(cloud)
-        self._reservations = Reservations(cloud.loopback)
+        self._reservations = Reservations(cloud.addresses)
         self._keys: dict[str, ClusterKeys] = {}
         self._good: dict[str, ControlPlaneSpec] = {}
         self._ran: dict[str, frozenset[str]] = {}
@@ -98,6 +98,8 @@ class ManagedClusters:
             RuntimeProblem: a program can't be had or supervisord doesn't answer.
             ValueError: the Secret with the cluster's keys is incomplete.
         """
+        if cluster.spec.emulation.hibernated:
+            return await self._hibernate(cluster, cluster_id)
         way = await self._endpoints.ensure(obj, cluster, cluster_id)
         if isinstance(way, State):
             gone = way.reason == GONE
@@ -125,6 +127,14 @@ class ManagedClusters:
         self._good.pop(cluster.metadata.uid, None)
         self._ran.pop(cluster.metadata.uid, None)
         self._keys.pop(cluster.metadata.uid, None)
+
+    async def _hibernate(self, cluster: ManagedCluster, cluster_id: str) -> Standing:
+        self._good.pop(cluster.metadata.uid, None)
+        if self._endpoints.pointed_at(cluster):
+            await self._endpoints.point(cluster, ())
+        await self._planes.stop(cluster_id)
+        state = ready("Hibernated", "the control plane is stopped; spec.emulation.hibernated: false starts it again")
+        return Standing(state, phase=ClusterPhase.HIBERNATED.value, settled=True)
 
     async def _own_keys(self, obj: Object, cluster: ManagedCluster, thorough: bool) -> ClusterKeys:
         uid, known = cluster.metadata.uid, cluster.status.ca_fingerprint
@@ -176,7 +186,7 @@ class ManagedClusters:
             return self._quorum_lost(cluster, spec, plane, fields)
         whole = await self._planes.ready(spec) and done
         answering = {each.name for each in spec.running if whole or await self._planes.member_ready(spec, each)}
-        await self._reservations.release_others(cluster, plane)
+        await self._reservations.hold(cluster, plane)
         if whole:
             texts = self._planes.admin_kubeconfig(spec), self._planes.ccm_kubeconfig(spec)
             await ensure_kubeconfigs(self._cloud.client, obj, *texts)
@@ -270,6 +280,8 @@ def _spec(
         ca_cert_pem=keys.ca_certificate,
         ca_key_pem=keys.ca_key,
         sa_key_pem=keys.service_account_key,
+        uid=cluster.metadata.uid,
+        ephemeral=cluster.spec.emulation.ephemeral,
     )
 
 

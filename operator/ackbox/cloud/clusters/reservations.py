@@ -1,4 +1,4 @@
-"""Loopback addresses of a control plane, reserved before anything is started there."""
+"""Addresses of a control plane, reserved before anything is started there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from ackbox.catalog.regions import regions
 from ackbox.catalog.versions import wanted
-from ackbox.cloud.allocation.loopback import LoopbackAddresses
+from ackbox.cloud.allocation.loopback import AddressPool
 from ackbox.cloud.clusters.members import etcd_names, etcd_owner, first_names, kubelet_owner, member_owner, prefixes
 from ackbox.resources import Instance, ManagedCluster
 from ackbox.resources.managedcluster import ControlPlaneMember
@@ -29,8 +29,8 @@ class Addresses:
 class Reservations:
     """Gives control planes their addresses; asking again gives the same ones."""
 
-    def __init__(self, loopback: LoopbackAddresses) -> None:
-        self._loopback = loopback
+    def __init__(self, addresses: AddressPool) -> None:
+        self._pool = addresses
 
     async def first_members(
         self, cluster: ManagedCluster, machines: Mapping[str, Instance]
@@ -70,15 +70,21 @@ class Reservations:
         etcd = {name: await self._reserve(etcd_owner(cluster, name)) for name in etcd_names(cluster)}
         return Addresses(etcd, IPv4Address(await self._reserve(kubelet_owner(cluster))))
 
-    async def release_others(self, cluster: ManagedCluster, plane: Sequence[ControlPlaneMember]) -> None:
-        """Give back the addresses of API servers that are gone."""
-        kept = {member_owner(cluster, member.name) for member in plane}
-        await self._loopback.release_others(member_owner(cluster, ""), kept)
+    async def hold(self, cluster: ManagedCluster, plane: Sequence[ControlPlaneMember]) -> None:
+        """Keep the addresses of the API servers that there are, and give back those of others.
+
+        Raises:
+            AddressesExhausted: one was lost, and can't be had again.
+        """
+        kept = {member_owner(cluster, member.name): member.address for member in plane}
+        for owner, address in kept.items():
+            await self._pool.reserve(owner, AddressUse.API_SERVER, address)
+        await self._pool.release_others(member_owner(cluster, ""), kept)
 
     async def release(self, cluster: ManagedCluster) -> None:
         """Give back all of them."""
         for prefix in prefixes(cluster):
-            await self._loopback.release_others(prefix, ())
+            await self._pool.release_others(prefix, ())
 
     async def _reserve(self, owner: str) -> str:
-        return await self._loopback.reserve(owner, AddressUse.API_SERVER)
+        return await self._pool.reserve(owner, AddressUse.API_SERVER)

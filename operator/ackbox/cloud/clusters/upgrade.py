@@ -115,7 +115,7 @@ class Upgrades:
         if now.new is None:
             return now.members
         # The address is reserved under the member's name, so a second look gets the same one.
-        address = await self._cloud.loopback.reserve(member_owner(cluster, now.new), AddressUse.API_SERVER)
+        address = await self._cloud.addresses.reserve(member_owner(cluster, now.new), AddressUse.API_SERVER)
         old = next(member for member in now.members if member.version != target.name)
         new = ControlPlaneMember(name=now.new, address=address, version=target.name, zone_id=old.zone_id)
         return (*now.members, new)

@@ -1,7 +1,6 @@
 """What the cloud gives a load balancer besides its private addresses: ids, names, public addresses. Pure."""
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address
 
 from ackbox.catalog.loadbalancers import load_balancer_rules
 from ackbox.catalog.network import network_rules
@@ -23,17 +22,17 @@ ELASTIC_PREFIX = "eip-"
 PREFIXES = {LoadBalancerType.CLB: "lb", LoadBalancerType.NLB: "nlb", LoadBalancerType.ALB: "alb"}
 
 
-def public_address(reachable: IPv4Address) -> str:
-    """The Internet address of a CLB: it follows from its loopback address, so it is as unique."""
+def public_address(number: int) -> str:
+    """The Internet address of a CLB: it follows from its number, so it is as unique."""
     network = network_rules().public_addresses
-    return str(IPv4Address(int(network.network_address) + (int(reachable) & 0xFFFF)))
+    return str(network.network_address + number)
 
 
-def address_ipv6(balancer: ServiceLoadBalancer, reachable: IPv4Address) -> str | None:
-    """The IPv6 address, if it is to have one; as unique as the loopback address too."""
+def address_ipv6(balancer: ServiceLoadBalancer, number: int) -> str | None:
+    """The IPv6 address, if it is to have one; as unique as its number too."""
     if balancer.spec.address_ip_version == "ipv4":
         return None
-    return str(load_balancer_rules().ipv6_addresses[int(reachable) & 0xFFFF])
+    return str(load_balancer_rules().ipv6_addresses[number])
 
 
 def elastic_ids(balancer: ServiceLoadBalancer) -> dict[str, str]:
@@ -129,6 +128,7 @@ def _asked_for(obj: Object, names: Mapping[str, str]) -> set[str]:
 def shown(
     balancer: ServiceLoadBalancer,
     reachable: str,
+    number: int,
     private: Mapping[str, tuple[str, str]],
     elastic: Mapping[str, str],
     region: str | None,
@@ -137,19 +137,20 @@ def shown(
 
     Args:
         balancer: the load balancer.
-        reachable: its loopback address.
+        reachable: where it is dialled.
+        number: its number, see `AddressPool`.
         private: the address and the vSwitch's id of each zone.
         elastic: the addresses of its elastic IP addresses, by id.
         region: the region of its VPC.
     """
     kind, uid = balancer.spec.load_balancer_type, balancer.metadata.uid
     balancer_id = ids.load_balancer_id(uid, PREFIXES[kind])
-    ipv6 = address_ipv6(balancer, IPv4Address(reachable))
+    ipv6 = address_ipv6(balancer, number)
     zones = _zones(balancer, private, elastic)
     if zones:
         address = zones[0].get("publicIPv4Address") or zones[0]["privateIPv4Address"]
     else:
-        address = ipv6 or (private[WHOLE][0] if WHOLE in private else public_address(IPv4Address(reachable)))
+        address = ipv6 or (private[WHOLE][0] if WHOLE in private else public_address(number))
     return {
         "loadBalancerId": balancer_id,
         "address": address,

@@ -27,6 +27,7 @@ from ackbox.kube.conditions import State, progressing
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, ServiceLoadBalancer, Vpc
 from ackbox.resources.account import ACCOUNT_NAME
+from ackbox.resources.balancer_service import balancer_of
 from ackbox.resources.base import RESOURCE_FINALIZER
 from ackbox.resources.loadbalancer import LoadBalancerPhase, LoadBalancerType
 from ackbox.resources.network import Allocation
@@ -49,6 +50,8 @@ class LoadBalancers(Controller):
         cloud.world.elastic_ip_addresses.subscribe(self._on_shared)
         cloud.world.cloud_quotas.subscribe(self._on_quota)
         cloud.world.accounts.subscribe(self._on_shared)
+        if cloud.services is not None:
+            cloud.services.subscribe(self._on_service)
 
     async def reconcile(self, key: Key) -> None:
         """See `Controller.reconcile`."""
@@ -87,7 +90,8 @@ class LoadBalancers(Controller):
             return where
         try:
             owner, use = load_balancer_owner(*balancer.key), AddressUse.LOAD_BALANCER
-            reachable = await self.cloud.loopback.reserve(owner, use, balancer.status.reachable)
+            reachable = await self.cloud.addresses.reserve(owner, use, balancer.status.reachable)
+            number = await self.cloud.addresses.number(owner)
         except AddressesExhausted as error:
             return progressing("ObtainIpFail", str(error))
         given = [] if where is None else await self._reserve(balancer, where)
@@ -98,7 +102,8 @@ class LoadBalancers(Controller):
         region = where.vpc.spec.region_id if where else None
         elastic, lacking = await self._elastic.bind(balancer)
         state = lacking or self._crowding(obj)
-        await self.report(obj, shown(balancer, reachable, private, elastic, region), state, warn=bool(state.message))
+        fields = shown(balancer, reachable, number, private, elastic, region)
+        await self.report(obj, fields, state, warn=bool(state.message))
         return None
 
     async def _reserve(self, balancer: ServiceLoadBalancer, where: Places) -> list[Allocation] | State:
@@ -154,7 +159,7 @@ class LoadBalancers(Controller):
             if self._reserved(key, name):
                 await self.cloud.ledgers.update(key, lambda draft: draft.free(owned(name, draft.entries)))
         await self._elastic.release(ServiceLoadBalancer.model_validate(obj))
-        await self.cloud.loopback.release(load_balancer_owner(namespace, name))
+        await self.cloud.addresses.release(load_balancer_owner(namespace, name))
         await self.cloud.quotas.leave(obj)
         await remove_finalizers(self.cloud.client, SERVICE_LOAD_BALANCER, obj, RESOURCE_FINALIZER)
 
@@ -172,6 +177,13 @@ class LoadBalancers(Controller):
         found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
         if found is not None:
             self.queue.add(_key(found), after=0 if deleting(found) else GATHER)
+
+    def _on_service(self, old: Object | None, new: Object | None) -> None:
+        """A Service came, went, or got an address."""
+        obj = new or old
+        key = balancer_of(obj) if obj is not None else None
+        if key is not None and (old is None or new is None or old.get("status") != new.get("status")):
+            self.queue.add(key)
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if loosened(old, new):

@@ -1,0 +1,101 @@
+"""The ports of load balancers' Services, where the data plane runs in Pods: a target port for each port of a listener."""
+
+from collections.abc import Iterable
+
+from ackbox.cloud.allocation.addresses_in_cluster import service_name
+from ackbox.cloud.allocation.listener_ports import ListenerPorts, PortsExhausted
+from ackbox.cloud.allocation.loopback import load_balancer_owner
+from ackbox.cloud.reconciling import Cloud, Controller, deleting, paused
+from ackbox.kube.cache import Cache, Key
+from ackbox.kube.client import SERVICE, Object
+from ackbox.kube.queue import Retry
+from ackbox.kube.refs import resolve
+from ackbox.resources import SERVICE_LOAD_BALANCER, Listener
+from ackbox.resources.balancer_service import MAX_PORTS, Door, balancer_of, service_ports
+from ackbox.runtime.manifests import SYSTEM_NAMESPACE
+
+EXHAUSTED_RETRY = 30.0
+"""Seconds until a port is looked for again, when all were taken."""
+
+
+def doors(listeners: Iterable[Listener]) -> list[Door]:
+    """The ports that a load balancer's listeners ask for; of a range the first ones only."""
+    found = {
+        (port, listener.spec.transport): None for listener in listeners for port in listener.spec.ports[:MAX_PORTS]
+    }
+    return list(found)
+
+
+class BalancerServices(Controller):
+    """Gives every port of a load balancer its target port, and writes them into the load balancer's Service.
+
+    Args:
+        cloud: the cloud side.
+        services: the Services of the data plane's namespace.
+        ports: reserves target ports.
+    """
+
+    def __init__(self, cloud: Cloud, services: Cache, ports: ListenerPorts) -> None:
+        super().__init__(cloud, SERVICE_LOAD_BALANCER, "balancer-services")
+        self._services = services
+        self._ports = ports
+        services.subscribe(self._on_service)
+        cloud.world.listeners.subscribe(self._on_listener)
+        cloud.world.load_balancers.subscribe(self._on_balancer)
+
+    async def run(self) -> None:
+        """See `Controller.run`; a load balancer may have gone while nobody looked."""
+        for key in await self._ports.holders():
+            self.queue.add(key)
+        await super().run()
+
+    async def reconcile(self, key: Key) -> None:
+        """See `Controller.reconcile`."""
+        balancer = self.cloud.world.load_balancers.get(*key)
+        if balancer is None:
+            await self._ports.assign(key, ())
+            return
+        service = self._services.get(SYSTEM_NAMESPACE, service_name(load_balancer_owner(*key)))
+        if service is None or deleting(service) or paused(balancer):
+            return  # The load balancer's own controller makes the Service, and we hear of it.
+        asked = [Listener.model_validate(each) for each in self.cloud.world.listeners_of(balancer)]
+        try:
+            targets = await self._ports.assign(key, doors(each for each in asked if not each.deleting))
+        except PortsExhausted as error:
+            await self.cloud.events.warning(balancer, "ListenerPortsExhausted", str(error))
+            raise Retry(str(error), EXHAUSTED_RETRY) from error
+        before = service["spec"].get("ports") or []
+        ports = service_ports(before, targets)
+        if ports != before:
+            version = {"resourceVersion": service["metadata"]["resourceVersion"]}
+            body = {"metadata": version, "spec": {"ports": ports}}
+            await self.cloud.client.patch(SERVICE, service["metadata"]["name"], SYSTEM_NAMESPACE, body)
+        self.resync(key)
+
+    def _on_service(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        key = balancer_of(obj) if obj is not None else None
+        if key is not None:
+            self.queue.add(key)
+
+    def _on_listener(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is None or (old is not None and new is not None and _asked(old) == _asked(new)):
+            return
+        found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
+        if found is not None:
+            self.queue.add((found["metadata"]["namespace"], found["metadata"]["name"]))
+
+    def _on_balancer(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is not None and (old is None or new is None or _identity(old) != _identity(new)):
+            self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+
+def _asked(listener: Object) -> tuple[object, ...]:
+    return listener["metadata"].get("generation"), deleting(listener)
+
+
+def _identity(balancer: Object) -> tuple[object, ...]:
+    """What listeners find a load balancer by."""
+    return balancer["metadata"]["uid"], (balancer.get("status") or {}).get("loadBalancerId"), paused(balancer)
