@@ -38,23 +38,24 @@ def _by_id(secret: Object) -> Iterable[str]:
     return [f"{metadata['namespace']}/{(metadata.get('labels') or {}).get(CERTIFICATE_LABEL)}"]
 
 
-async def keep(management: Store) -> None:
-    """Look again and again until cancelled."""
+async def keep(management: Store, namespace: str | None = None) -> None:
+    """Look again and again until cancelled, at all namespaces or at one."""
     while True:
         try:
-            await look(management)
+            await look(management, namespace)
         except ApiError as error:
             logger.info("the account's certificates: %s", error)
         await asyncio.sleep(PERIOD * random.uniform(0.8, 1.2))
 
 
-async def look(management: Store) -> None:
+async def look(management: Store, namespace: str | None = None) -> None:
     """Bring the cache up to date.
 
     Raises:
         ApiError: the Secrets can't be listed.
     """
-    management[SECRET].replace(*await management.client.list(SECRET, label_selector=CERTIFICATE_LABEL))
+    listed = await management.client.list(SECRET, namespace, label_selector=CERTIFICATE_LABEL)
+    management[SECRET].replace(*listed)
 
 
 def certificate(management: Store, namespace: str, reference: str, now: datetime | None = None) -> Certificate | None:

@@ -17,11 +17,10 @@ from ackbox.ccm.usage import server as usage
 from ackbox.kube.client import Client
 from ackbox.kube.connection import Connection
 from ackbox.kube.events import EventRecorder
-from ackbox.kube.serving import ServerFiles
 from ackbox.kube.watching import watch
 
 
-async def run_cluster(facts: ClusterFacts, connection: Connection, management: Store, usage_files: ServerFiles) -> None:
+async def run_cluster(facts: ClusterFacts, connection: Connection, management: Store, front: usage.Front) -> None:
     """Run the CCM of a workload cluster, and its metrics API.
 
     Raises:
@@ -43,7 +42,7 @@ async def run_cluster(facts: ClusterFacts, connection: Connection, management: S
         group.create_task(ServiceController(facts, management, workload, services).run())
         if facts.external:
             return  # its nodes and routes are its own affair
-        group.create_task(usage.serve(client, facts.kubelet_address, KUBELET_PORT, usage_files))
+        group.create_task(usage.serve(client, facts.kubelet_address, KUBELET_PORT, front))
         group.create_task(ingress.run(facts, management, workload))
         nodes = Reporter(EventRecorder(client, "node-controller"))
         group.create_task(nodes.run())

@@ -14,11 +14,12 @@ from ackbox.ccm.management import management_store, watched
 from ackbox.ccm.metrics import REGISTRY
 from ackbox.ccm.release import SERVICES_FINALIZER, release
 from ackbox.ccm.store import Store
+from ackbox.ccm.usage.server import Front
 from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Client, Object
-from ackbox.kube.connection import Connection, KubeconfigError, load_kubeconfig
+from ackbox.kube.connection import Connection, KubeconfigError, connect
 from ackbox.kube.queue import WorkQueue
-from ackbox.kube.serving import CCM_PORT, ServerFiles, metrics_api_files, of_registry, serve, server_files
+from ackbox.kube.serving import CCM_PORT, metrics_api_files, of_registry, serve, serve_in_pod, server_files
 from ackbox.kube.settings import Settings
 from ackbox.kube.watching import watch
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
@@ -37,15 +38,29 @@ LONG_RUN = 60.0
 
 async def run(settings: Settings) -> None:
     """Serve the workload clusters of the management cluster until cancelled."""
-    async with Client(load_kubeconfig(settings.kubeconfig)) as client, asyncio.TaskGroup() as group:
-        host, files = str(settings.loopback[1]), server_files(settings.home, "ccm")
-        group.create_task(serve(of_registry(REGISTRY), host, files, CCM_PORT))
+    # The ccm of one cluster reads that cluster's namespace only, so that it needs no right to any other.
+    namespace = settings.cluster.partition("/")[0] if settings.cluster else None
+    async with Client(connect(settings.kubeconfig)) as client, asyncio.TaskGroup() as group:
         management = management_store(client)
         ready = asyncio.Event()
-        group.create_task(watch(client, watched(management), ready))
+        group.create_task(_serve_metrics(settings, ready))
+        group.create_task(watch(client, watched(management), ready, namespace))
         await ready.wait()
-        group.create_task(certificates.keep(management))
-        await Clusters(management, group, settings.cluster, metrics_api_files(settings.home)).run()
+        group.create_task(certificates.keep(management, namespace))
+        await Clusters(management, group, settings.cluster, _usage_front(settings)).run()
+
+
+async def _serve_metrics(settings: Settings, ready: asyncio.Event) -> None:
+    if settings.in_cluster:
+        await serve_in_pod(of_registry(REGISTRY), ready.is_set)
+    else:
+        host, files = str(settings.loopback[1]), server_files(settings.home, "ccm")
+        await serve(of_registry(REGISTRY), host, files, CCM_PORT)
+
+
+def _usage_front(settings: Settings) -> Front:
+    """Where the metrics APIs of workload clusters are served: a Pod has no address of a cluster's kubelets."""
+    return Front(metrics_api_files(settings.home), "0.0.0.0" if settings.in_cluster else None)  # noqa: S104
 
 
 @dataclass(frozen=True)
@@ -70,9 +85,9 @@ class Running:
 class Clusters:
     """Starts, restarts and stops the controllers of each ManagedCluster."""
 
-    def __init__(self, management: Store, group: asyncio.TaskGroup, only: str | None, usage_files: ServerFiles) -> None:
+    def __init__(self, management: Store, group: asyncio.TaskGroup, only: str | None, usage: Front) -> None:
         self._management = management
-        self._usage_files = usage_files
+        self._usage = usage
         self._group = group
         self._only = only
         self._running: dict[Key, Running] = {}
@@ -116,7 +131,7 @@ class Clusters:
             if served.facts.external:
                 await self._set_finalizer(cluster, present=True)
             logger.info("serving cluster %s/%s at %s", *key, served.connection.server)
-            task = self._group.create_task(_keep_running(served, self._management, self._usage_files))
+            task = self._group.create_task(_keep_running(served, self._management, self._usage))
             self._running[key] = Running(served, task)
         self._queue.add(key, SECRET_PERIOD * random.uniform(0.8, 1.2))
 
@@ -149,17 +164,18 @@ class Clusters:
 
 
 def _is_up(cluster: ManagedCluster) -> bool:
-    """Whether its API server has been up; a registered one's comes and goes without our doing."""
-    return cluster.spec.cluster_type == "ExternalKubernetes" or cluster.status.phase not in (None, ClusterPhase.INITIAL)
+    """Whether its API server is meant to answer; a registered one's comes and goes without our doing."""
+    down = (None, ClusterPhase.INITIAL, ClusterPhase.HIBERNATED)
+    return cluster.spec.cluster_type == "ExternalKubernetes" or cluster.status.phase not in down
 
 
-async def _keep_running(target: Target, management: Store, usage_files: ServerFiles) -> None:
+async def _keep_running(target: Target, management: Store, usage: Front) -> None:
     """Run a cluster's controllers again and again; what breaks there never disturbs another cluster."""
     loop, back_off = asyncio.get_running_loop(), FIRST_BACK_OFF
     while True:
         started = loop.time()
         try:
-            await run_cluster(target.facts, target.connection, management, usage_files)
+            await run_cluster(target.facts, target.connection, management, usage)
         except Exception as error:
             reasons = "; ".join(_leaves(error))
             if loop.time() - started > LONG_RUN:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
@@ -148,14 +149,30 @@ async def _told(
         return web.json_response({"kind": "Status", "apiVersion": "v1", "message": str(error)}, status=503)
 
 
-async def serve(workload: Client, host: str, kubelet_port: int, files: ServerFiles) -> None:
-    """Serve the metrics API of a cluster at its kubelets' address until cancelled.
+@dataclass(frozen=True)
+class Front:
+    """How the metrics APIs of clusters are served.
+
+    Attributes:
+        files: what a server shows, and whom it lets in.
+        host: the address to listen at; None for that of the cluster's kubelets.
+    """
+
+    files: ServerFiles
+    host: str | None = None
+
+
+async def serve(workload: Client, host: str, kubelet_port: int, front: Front) -> None:
+    """Serve the metrics API of a cluster until cancelled.
 
     Args:
         workload: the cluster's API server; its authority signed the kubelets' certificate, too.
+        host: the address of its kubelets.
     """
     connector = aiohttp.TCPConnector(ssl=workload.connection.ssl_context(), limit=READS)
     timeout = aiohttp.ClientTimeout(READ_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
         api = MetricsApi(workload, Kubelets(session, f"https://{host}:{kubelet_port}"))
-        await listen(api.application(), host, files, PORT, f"the metrics API of {workload.connection.server}")
+        await listen(
+            api.application(), front.host or host, front.files, PORT, f"the metrics API of {workload.connection.server}"
+        )
