@@ -2,6 +2,8 @@
 
 RuntimeProblem
 ├── HomeProblem        the folder of this ackbox, or its loopback range, can't be used
+│   └── NoHome         there is no ackbox in it
+├── ArchiveProblem     a snapshot or a bundle can't be written, read or used here
 ├── BinaryMissing      a program was not found, not downloaded and not built
 └── SupervisorProblem  supervisord, or a program under it, doesn't do what it was told
 """
@@ -13,6 +15,14 @@ class RuntimeProblem(Exception):
 
 class HomeProblem(RuntimeProblem):
     """The home can't be used."""
+
+
+class NoHome(HomeProblem):
+    """There is no ackbox in the folder."""
+
+
+class ArchiveProblem(RuntimeProblem):
+    """A snapshot or a bundle can't be written, read or used here."""
 
 
 class BinaryMissing(RuntimeProblem):

@@ -1,6 +1,6 @@
 """The folder of one ackbox, its loopback range and its sockets.
 
-- state.json: the range and the socket folder, chosen once
+- state.json: the range and the socket folder, chosen once; the version of the ackbox that came up here last
 - kubeconfig: admin of the management cluster
 - bin/: kubectl, for the user's PATH
 - pki/, etcd/: certificates and data of the management plane; a kubeconfig for each process of ackbox
@@ -12,6 +12,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -19,11 +20,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from ackbox import __version__
 from ackbox.runtime import loopback
-from ackbox.runtime.errors import HomeProblem
+from ackbox.runtime.errors import HomeProblem, NoHome
 from ackbox.runtime.files import private_folder, write_private
 
 DEFAULT_HOME = ".ackbox"
+STATE = "state.json"
 
 # A unix socket's path holds 107 bytes. The longest of ours is the one supervisord binds before it renames it:
 # "/supervisor.sock.<pid>".
@@ -40,11 +43,13 @@ class Home:
         path: absolute path of the folder.
         loopback: the /16 of 127/8 that this home alone uses on this machine.
         run: folder of the unix sockets.
+        moved_from: the range in which its addresses still are, for a home that was restored into another one.
     """
 
     path: Path
     loopback: IPv4Network
     run: Path
+    moved_from: IPv4Network | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -54,6 +59,11 @@ class Home:
     def process_kubeconfig(self, process: str) -> Path:
         """Kubeconfig of the management cluster for one of ackbox's own processes."""
         return self.pki / f"{process}.kubeconfig"
+
+    @property
+    def up_lock(self) -> Path:
+        """Held by whoever starts the home, or must be sure that nobody does."""
+        return self.path / "up.lock"
 
     @property
     def bin(self) -> Path:
@@ -109,19 +119,16 @@ def prepare(path: Path) -> Home:
     """Open a home, making it on the first call.
 
     Raises:
-        HomeProblem: the folder holds something else, or no loopback range is free.
+        HomeProblem: the folder holds something else or is of a newer ackbox, or no loopback range is free.
     """
-    state_file = path / "state.json"
-    if not state_file.exists():
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise HomeProblem(f"{path} holds files that are not ackbox's; choose another folder with ACKBOX_HOME")
+    if not (path / STATE).exists():
+        check_empty(path)
         private_folder(path)
-        run = _run_folder(path)
-        network = loopback.claim(path)
-        state = {"loopback": str(network), "run": str(run)}
-        write_private(state_file, json.dumps(state, indent=2) + "\n")
+        write_state(path, loopback.claim(path))
     home = load(path)
+    check_version(path)
     loopback.confirm(path, home.loopback)
+    write_private(path / STATE, _json(_read_state(path) | {"version": __version__}))
     for folder in (*(home.path / name for name in FOLDERS), home.run):
         _own_folder(folder)
     return home
@@ -131,13 +138,59 @@ def load(path: Path) -> Home:
     """Open a home that is there.
 
     Raises:
-        HomeProblem: there is none.
+        NoHome: there is none.
     """
-    try:
-        state = json.loads((path / "state.json").read_text())
-    except FileNotFoundError:
-        raise HomeProblem(f"there is no ackbox in {path}; start one with `ackbox up`") from None
-    return Home(path, IPv4Network(state["loopback"]), Path(state["run"]))
+    state = _read_state(path)
+    moved = IPv4Network(state["movedFrom"]) if "movedFrom" in state else None
+    return Home(path, IPv4Network(state["loopback"]), Path(state["run"]), moved)
+
+
+def check_version(path: Path) -> None:
+    """Make sure that no newer ackbox has worked on a home.
+
+    Raises:
+        HomeProblem: one has.
+    """
+    version = _read_state(path).get("version", __version__)
+    if is_newer(version):
+        raise HomeProblem(
+            f"{path} was last used by ackbox {version}, and this is {__version__}, which may not understand what that"
+            " one has written: use that version or a newer one, or another home (ACKBOX_HOME)"
+        )
+
+
+def check_empty(path: Path) -> None:
+    """Make sure that a home can be made in a folder.
+
+    Raises:
+        HomeProblem: something is there.
+    """
+    if (path / STATE).exists():
+        raise HomeProblem(f"there is an ackbox in {path}; remove it with `ackbox clean`, or set ACKBOX_HOME")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise HomeProblem(f"{path} holds files that are not ackbox's; choose another folder with ACKBOX_HOME")
+
+
+def write_state(
+    path: Path, network: IPv4Network, moved_from: IPv4Network | None = None, at: Path | None = None
+) -> None:
+    """Write what makes a folder the home `path`; into the folder `at` if that is to become it."""
+    state = {"loopback": str(network), "run": str(_run_folder(path)), "version": __version__}
+    if moved_from is not None:
+        state["movedFrom"] = str(moved_from)
+    write_private((at or path) / STATE, _json(state))
+
+
+def settle(home: Home) -> None:
+    """Note that the addresses of a restored home are all in its own range now."""
+    state = _read_state(home.path)
+    state.pop("movedFrom", None)
+    write_private(home.path / STATE, _json(state))
+
+
+def is_newer(version: str) -> bool:
+    """Whether a version of ackbox is newer than this one; what follows its numbers, such as `.dev1`, doesn't count."""
+    return _numbers(version) > _numbers(__version__)
 
 
 def remove(home: Home) -> None:
@@ -146,6 +199,22 @@ def remove(home: Home) -> None:
         shutil.rmtree(home.run)
     shutil.rmtree(home.path)
     loopback.release(home.path, home.loopback)
+
+
+def _read_state(path: Path) -> dict[str, str]:
+    try:
+        state: dict[str, str] = json.loads((path / STATE).read_text())
+    except FileNotFoundError:
+        raise NoHome(f"there is no ackbox in {path}; start one with `ackbox up`") from None
+    return state
+
+
+def _json(state: dict[str, str]) -> str:
+    return json.dumps(state, indent=2) + "\n"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[^\d.]", version)[0]))
 
 
 def _run_folder(path: Path) -> Path:

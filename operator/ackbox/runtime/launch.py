@@ -13,7 +13,7 @@ from ackbox.resources import MANAGED_CLUSTER
 from ackbox.runtime import logs
 from ackbox.runtime.errors import RuntimeProblem
 from ackbox.runtime.files import link, locked_for_long
-from ackbox.runtime.home import Home
+from ackbox.runtime.home import Home, settle
 from ackbox.runtime.kubernetes import ADMIN_GROUP
 from ackbox.runtime.management import (
     API_SERVER,
@@ -27,13 +27,14 @@ from ackbox.runtime.management import (
     ManagementPlane,
     find_binaries,
 )
-from ackbox.runtime.manifests import apply, documents, remove_outdated
+from ackbox.runtime.manifests import SYSTEM_NAMESPACE, apply, documents, remove_outdated, wait_for_policies
+from ackbox.runtime.moving import move_addresses
 from ackbox.runtime.probe import wait_until
 from ackbox.runtime.programs import Group
 from ackbox.runtime.progress import Progress
+from ackbox.runtime.shared import shared_folder
 from ackbox.runtime.supervisor import Supervisor
 
-SYSTEM_NAMESPACE = "ackbox-system"
 POLICIES = "admission-policies.yaml"
 START_SECONDS = 120.0
 LAST_LINES = 15
@@ -57,8 +58,9 @@ class Launch:
         Raises:
             RuntimeProblem: with what failed and where to look.
         """
-        lock = self.home.path / "up.lock"
-        async with locked_for_long(lock, lambda: self.progress.say("waiting for another `ackbox up` of this home")):
+        async with locked_for_long(
+            self.home.up_lock, lambda: self.progress.say("waiting for another `ackbox up` of this home")
+        ):
             await self._up(own_processes)
 
     async def down(self) -> None:
@@ -81,6 +83,7 @@ class Launch:
             await self._start(supervisor, plane.cluster(binaries), "starting the management cluster")
             await self._wait_for_api_server(plane)
             await self._install(plane)
+            await self._settle(plane)
             await self._wait_for_rights(plane)
             if own_processes:
                 await self._start(supervisor, plane.own(), "starting ackbox")
@@ -109,8 +112,8 @@ class Launch:
 
     async def _install(self, plane: ManagementPlane) -> None:
         connection = parse_kubeconfig(plane.api_server.kubeconfig(plane.bootstrap_user))
-        with self.progress.step("installing the custom resources"):
-            async with Client(connection) as client:
+        async with Client(connection) as client:
+            with self.progress.step("installing the custom resources"):
                 # The policies hold values of the catalog, which may be another one than that of the files.
                 kinds = sorted(path for path in definitions().glob("*.yaml") if path.name != POLICIES)
                 policies = await asyncio.to_thread(admission_policies)
@@ -118,6 +121,18 @@ class Launch:
                 every = [_namespace(), admin_binding(), *objects, *policies]
                 await apply(client, every)
                 await remove_outdated(client, every)
+            with self.progress.step("waiting for the admission policies, half a minute at a restart"):
+                await wait_for_policies(client)
+
+    async def _settle(self, plane: ManagementPlane) -> None:
+        """Give a restored home the addresses of its own range, before anybody uses those that it had."""
+        if self.home.moved_from is None:
+            return
+        connection = parse_kubeconfig(plane.api_server.kubeconfig(plane.bootstrap_user))
+        with self.progress.step(f"moving addresses from {self.home.moved_from} to {self.home.loopback}"):
+            async with Client(connection) as client:
+                await move_addresses(client, self.home.moved_from, self.home.loopback)
+        settle(self.home)
 
     async def _wait_for_rights(self, plane: ManagementPlane) -> None:
         """The API server grants a role some time after it is stored; a process that comes too early ends."""
@@ -140,15 +155,15 @@ class Launch:
 
 
 def definitions() -> Path:
-    """The folder `crds/`, beside `operator/` in a checkout.
+    """The folder `crds/`.
 
     Raises:
-        RuntimeProblem: this is no checkout.
+        RuntimeProblem: this installation lacks it.
     """
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "crds" / "managedclusters.yaml").is_file():
-            return parent / "crds"
-    raise RuntimeProblem("the folder crds/ with the custom resources is not beside the package")
+    folder = shared_folder("crds")
+    if folder is None:
+        raise RuntimeProblem("the custom resources are missing: this ackbox was installed without its folder crds/")
+    return folder
 
 
 def admin_binding() -> dict[str, Any]:

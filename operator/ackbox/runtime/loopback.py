@@ -23,6 +23,10 @@ FIRST, LAST = 16, 250
 API_PORT = 6443
 
 
+RESERVATIONS = "loopback-addresses"
+"""ConfigMap of the management cluster that says who has which address: `127-16-1-1: apiserver/team-a/demo/…`."""
+
+
 class AddressUse(Enum):
     """What an address of a home is for: the first and the last value of its third byte."""
 
@@ -43,18 +47,17 @@ def candidates(home: IPv4Network, use: AddressUse) -> Iterator[IPv4Address]:
     return (IPv4Address(base + third * 256 + fourth) for third in range(first, last + 1) for fourth in range(1, 255))
 
 
-def claim(home: Path) -> IPv4Network:
-    """Take a free range for a home.
+def claim(home: Path, preferred: IPv4Network | None = None) -> IPv4Network:
+    """Take a free range for a home; the preferred one, if it is free.
 
     Raises:
         HomeProblem: none is free.
     """
     count = LAST - FIRST + 1
     start = int.from_bytes(hashlib.sha256(os.fsencode(home)).digest()[:4]) % count
+    networks = [_network(FIRST + (start + step) % count) for step in range(count)]
     with locked(_claims() / ".lock"):
-        for step in range(count):
-            number = FIRST + (start + step) % count
-            network = _network(number)
+        for network in ([preferred] if preferred else []) + networks:
             if _owner(network) in (None, home) and not _busy(network):
                 _write(network, home)
                 return network
@@ -81,6 +84,11 @@ def release(home: Path, network: IPv4Network) -> None:
         claim_file = _file(network)
         if claim_file.exists() and Path(claim_file.read_text().strip()) == home:
             claim_file.unlink()
+
+
+def holder(network: IPv4Network) -> Path | None:
+    """The home that has a range, if one of this user's has."""
+    return _owner(network)
 
 
 def _claims() -> Path:

@@ -1,0 +1,5 @@
+"""`python -m ackbox.cli`."""
+
+from ackbox.cli import main
+
+main()

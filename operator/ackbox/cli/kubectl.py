@@ -1,0 +1,23 @@
+"""The program `kubectl-ack`, and `kubectl_complete-ack`, which kubectl asks when somebody presses Tab behind it."""
+
+import sys
+
+import click
+from click.shell_completion import ShellComplete
+
+from ackbox.cli import plugin_addons, plugin_create
+from ackbox.cli.plugin import main
+
+__all__ = ["complete", "main", "plugin_addons", "plugin_create"]
+
+NO_FILES = ":4"
+"""What kubectl expects at the end: complete nothing else (Cobra's ShellCompDirectiveNoFileComp)."""
+
+
+def complete() -> None:
+    """Print how the words on the command line can go on."""
+    *words, incomplete = sys.argv[1:] or [""]
+    for item in ShellComplete(main, {}, "kubectl ack", "").get_completions(words, incomplete):
+        if item.type == "plain":
+            click.echo(item.value)
+    click.echo(NO_FILES)
