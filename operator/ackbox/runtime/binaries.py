@@ -45,6 +45,13 @@ async def locate(tool: Tool, progress: Progress) -> dict[str, Path]:
     return {program: cached / program for program in tool.programs}
 
 
+def at_hand(tool: Tool) -> dict[str, Path] | None:
+    """The path of every program of a tool, if it needs not be got first; looked for as `locate` does."""
+    named = [Path(folder) for variable in FOLDERS if (folder := os.environ.get(variable))]
+    found = (present(tool, folder) for folder in (*named, cache_folder() / tool.name / tool.version))
+    return next(filter(None, found), None)
+
+
 def present(tool: Tool, folder: Path) -> dict[str, Path] | None:
     """The programs of a tool in a folder, if it holds them all."""
     paths = {program: folder.absolute() / program for program in tool.programs}
@@ -58,7 +65,8 @@ async def _get(tool: Tool, target: Path, step: Step, tried: list[str]) -> None:
                 continue  # from an attempt that came this far
             step.update(f"downloading {program}")
             await download(release, target / program, step)
-        return
+        if tool.releases:
+            return
     except DownloadFailed as error:
         tried.append(f"download: {error}")
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ackbox.runtime.cache import cache_folder
 from ackbox.runtime.progress import Step
+from ackbox.runtime.shared import shared_folder
 from ackbox.runtime.tools import Tool, architecture
 
 # Of the caller's Go settings only those that say where modules come from are kept; the rest would change the result.
@@ -22,15 +23,15 @@ class BuildFailed(Exception):
 
 
 def sources() -> Path:
-    """The folder `tools/`: beside `operator/` in a checkout, which an editable installation points to as well.
+    """The folder `tools/`.
 
     Raises:
-        BuildFailed: this is no checkout.
+        BuildFailed: this installation lacks it.
     """
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "tools" / "etcd-3.6" / "go.mod").is_file():
-            return parent / "tools"
-    raise BuildFailed("the folder tools/ with the pinned sources is not beside the package")
+    folder = shared_folder("tools")
+    if folder is None:
+        raise BuildFailed("the folder tools/ with the pinned sources is missing in this installation")
+    return folder
 
 
 async def build(tool: Tool, target: Path, step: Step) -> None:

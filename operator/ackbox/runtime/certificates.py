@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 from cryptography import x509
@@ -132,8 +133,27 @@ def issue(
     return KeyPair(_certificate_pem(builder.sign(issuer_key, hashes.SHA256())), _key_pem(key))
 
 
+class Issuer(Protocol):
+    """A certificate authority with what it issued, kept somewhere."""
+
+    @property
+    def pair(self) -> KeyPair:
+        """The authority's own certificate and key."""
+
+    @property
+    def files(self) -> KeyFiles:
+        """Where the programs that use the authority find both."""
+
+    @property
+    def certificate(self) -> Path:
+        """Where they find the certificate."""
+
+    def obtain(self, file_name: str, request: Request) -> KeyFiles:
+        """The certificate kept under a name, issued now if there is none that fits."""
+
+
 class Authority:
-    """A certificate authority with what it issued, in one folder."""
+    """An issuer that keeps everything in one folder."""
 
     def __init__(self, folder: Path, authority: KeyPair | None = None, clock: Clock = utc_now) -> None:
         """Open the folder, writing `authority`, or a new one, where there is none yet or another one."""

@@ -19,6 +19,7 @@ from ackbox.runtime.tools import Release
 SERVERS = {
     "kubernetes": ("ACKBOX_KUBERNETES_URL", "https://dl.k8s.io/release"),
     "github": ("ACKBOX_GITHUB_URL", "https://github.com"),
+    "helm": ("ACKBOX_HELM_URL", "https://get.helm.sh"),
     "github_api": ("ACKBOX_GITHUB_API_URL", "https://api.github.com"),
 }
 
@@ -26,6 +27,16 @@ SERVERS = {
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 CHUNK = 1 << 20
+
+
+# What decides on which way programs come: a proxy, its authority, mirrors, Go's own settings of the same kind.
+WAY_OUT = (
+    *(name for each in ("http_proxy", "https_proxy", "no_proxy") for name in (each, each.upper())),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *(variable for variable, _ in SERVERS.values()),
+    *("GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOENV"),
+)
+"""Variables that a process must get from its caller's environment if it is to get programs as its caller would."""
 
 
 class DownloadFailed(Exception):
@@ -38,7 +49,7 @@ async def download(release: Release, target: Path, step: Step) -> None:
     Raises:
         DownloadFailed: no route, an HTTP error, a broken transfer or a wrong checksum.
     """
-    servers = {name: os.environ.get(variable) or default for name, (variable, default) in SERVERS.items()}
+    servers = {name: server(name) for name in SERVERS}
     url, checksums = release.url.format(**servers), release.checksums.format(**servers)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
     # Bytes as they are published: a server must not pack them, nor aiohttp unpack an archive.
@@ -58,6 +69,12 @@ async def download(release: Release, target: Path, step: Step) -> None:
             file = _extract(file, release.member)
         file.chmod(0o755)
         file.replace(target)
+
+
+def server(name: str) -> str:
+    """The address of a server of releases: what a variable names, such as `ACKBOX_KUBERNETES_URL`, else the official."""
+    variable, default = SERVERS[name]
+    return os.environ.get(variable) or default
 
 
 async def _published(session: aiohttp.ClientSession, url: str, file: str) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage
+from ackbox.runtime.certificates import Authority, Issuer, KeyFiles, Request, Usage
 from ackbox.runtime.probe import Endpoint
 from ackbox.runtime.programs import arguments
 
@@ -33,10 +33,12 @@ class Etcd:
     Attributes:
         folder: of its certificates and data.
         members: address of each member by name; they find each other by it, so it is whole from the start.
+        issuer: of its certificates; None: an authority in its folder.
     """
 
     folder: Path
     members: Mapping[str, IPv4Address]
+    issuer: Issuer | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -44,9 +46,9 @@ class Etcd:
         return tuple(_url(address, ETCD_PORT) for address in self.members.values())
 
     @cached_property
-    def authority(self) -> Authority:
+    def authority(self) -> Issuer:
         """A CA of its own: whoever it signed may read and write everything, whatever the API servers say."""
-        return Authority(self.folder / "pki")
+        return self.issuer or Authority(self.folder / "pki")
 
     def client(self) -> KeyFiles:
         """The certificate that API servers and ackbox show."""
@@ -57,8 +59,8 @@ class Etcd:
         url = _url(self.members[member], ETCD_PORT)
         return Endpoint(url, self.authority.pair.certificate, self.client())
 
-    def command(self, binary: Path, member: str) -> tuple[str, ...]:
-        """The command line of a member."""
+    def command(self, binary: Path, member: str, extra: Mapping[str, object] | None = None) -> tuple[str, ...]:
+        """The command line of a member; flags in `extra` count before those given here."""
         authority, address = self.authority, self.members[member]
         several = len(self.members) > 1
         # Members look where a connection comes from, and on loopback every one comes from here.
@@ -88,7 +90,7 @@ class Etcd:
         }
         if several:
             flags |= {"heartbeat-interval": HEARTBEAT_MILLISECONDS, "election-timeout": ELECTION_MILLISECONDS}
-        return (str(binary), *arguments(flags))
+        return (str(binary), *arguments({**flags, **(extra or {})}))
 
 
 def _url(address: IPv4Address, port: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, kubeconfig, kubeconfig_of_files
+from ackbox.runtime.certificates import Issuer, KeyFiles, Request, Usage, kubeconfig, kubeconfig_of_files
 from ackbox.runtime.etcd import Etcd
 from ackbox.runtime.probe import Endpoint
 from ackbox.runtime.programs import arguments
@@ -39,7 +39,7 @@ class ApiServer:
     """
 
     address: IPv4Address
-    authority: Authority
+    authority: Issuer
     service_account_key: Path
     service_cidr: str
     etcd: Etcd
@@ -72,7 +72,7 @@ class ApiServer:
         return kubeconfig_of_files(url or self.url, self.authority.certificate, user)
 
     def command(self, binary: Path, extra: Mapping[str, object]) -> tuple[str, ...]:
-        """Its command line; flags in `extra` count before those given here."""
+        """Its command line; flags in `extra` count before those given here, and None leaves one out."""
         request = Request("kube-apiserver", Usage.SERVER, hosts=self._hosts())
         server = self.authority.obtain(self.certificate, request)
         etcd_client = self.etcd.client()
@@ -105,7 +105,7 @@ class ApiServer:
             **QUIET,
             **extra,
         }
-        return (str(binary), *arguments(flags))
+        return (str(binary), *arguments({name: value for name, value in flags.items() if value is not None}))
 
     def _hosts(self) -> tuple[str, ...]:
         service = "kubernetes.default.svc"

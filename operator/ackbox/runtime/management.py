@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ackbox import __version__
 from ackbox.catalog.data import CATALOG_VARIABLE
 from ackbox.runtime import envoy, tools
 from ackbox.runtime.binaries import locate
 from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, new_private_key
+from ackbox.runtime.download import WAY_OUT
 from ackbox.runtime.etcd import ETCD_STOP_SECONDS, Etcd
 from ackbox.runtime.files import private_folder, write_private
 from ackbox.runtime.home import Home
@@ -28,7 +30,8 @@ SERVICE_CIDR = "10.96.0.0/16"
 ETCD, WORKLOAD_ETCD = "etcd", "etcd-workloads"
 API_SERVER, CONTROLLER_MANAGER = "kube-apiserver", "kube-controller-manager"
 ENVOY = "envoy"
-OWN_PROCESSES = ("operator", "ccm", "slb")
+OPERATOR = "operator"
+OWN_PROCESSES = (OPERATOR, "ccm", "slb")
 METRICS_PROCESSES = ("ccm", "slb")
 FRONT_PROXY = "front-proxy-client"
 
@@ -180,7 +183,12 @@ class ManagementPlane:
         if catalog := os.environ.get(CATALOG_VARIABLE):
             command += ["--catalog", catalog]
             files += sorted(path for path in Path(catalog).iterdir() if path.is_file())
-        return Program(name, tuple(command), tuple(files))
+        # Started by a newer ackbox, it is to run that one's code: its version is a reason to restart.
+        environment = {"ACKBOX_VERSION": __version__}
+        if name == OPERATOR:
+            # It gets programs for clusters, by the way that `ackbox up` was told of.
+            environment |= {variable: os.environ[variable] for variable in WAY_OUT if variable in os.environ}
+        return Program(name, tuple(command), tuple(files), environment=environment)
 
     def _controller_manager(self, binary: Path) -> Program:
         config = self.home.pki / "controller-manager.kubeconfig"

@@ -14,7 +14,8 @@ class Release:
     """A file of an official release, and where its checksum is published.
 
     Attributes:
-        url: of the file; `{kubernetes}`, `{github}` and `{github_api}` stand for the servers, which can be mirrors.
+        url: of the file; `{kubernetes}`, `{github}`, `{github_api}` and `{helm}` stand for the servers, which can be
+            mirrors.
         checksums: of a text that holds the checksum, bare or in a `sha256sum` list, or of GitHub's description of the
             release, which has a digest for every file.
         member: path inside the archive, when `url` is a `.tar.gz`.
@@ -34,7 +35,7 @@ class Tool:
         version: with its leading `v`.
         source: folder under `tools/` with the Go module that pins the sources.
         packages: Go package of each program.
-        releases: file of the official release of each program.
+        releases: file of the official release of each program; empty where there is none, as of what is ours.
         linker: what the Go linker writes into the programs.
     """
 
@@ -71,15 +72,24 @@ def kubernetes(minor: str) -> Tool:
     """
     if minor not in KUBERNETES_PATCHES:
         raise BinaryMissing(f"Kubernetes {minor} is not among {', '.join(KUBERNETES_PATCHES)}")
-    version = f"v{minor}.{KUBERNETES_PATCHES[minor]}"
     programs: tuple[str, ...] = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     if minor == MANAGEMENT_MINOR:
         programs += ("kubectl",)
+    return _kubernetes("kubernetes", minor, programs)
+
+
+def kubernetes_node() -> Tool:
+    """What a real node runs beside its container runtime, of the management cluster's version."""
+    return _kubernetes("kubernetes-node", MANAGEMENT_MINOR, ("kubelet", "kube-proxy"))
+
+
+def _kubernetes(name: str, minor: str, programs: tuple[str, ...]) -> Tool:
+    version = f"v{minor}.{KUBERNETES_PATCHES[minor]}"
     folder = f"{{kubernetes}}/{version}/bin/linux/{architecture()}"
     major, _, rest = minor.partition(".")
     variables = {"gitVersion": version, "gitMajor": major, "gitMinor": rest}
     return Tool(
-        name="kubernetes",
+        name=name,
         version=version,
         source=f"kubernetes-{minor}",
         packages={program: f"k8s.io/kubernetes/cmd/{program}" for program in programs},
@@ -115,6 +125,32 @@ def kwok() -> Tool:
         # The project publishes no checksum file; GitHub itself gives the digest of each file of a release.
         releases={"kwok": Release(file, f"{{github_api}}/repos/{project}/releases/tags/{version}")},
         linker=(f"sigs.k8s.io/kwok/pkg/consts.Version={version}",),
+    )
+
+
+def helm() -> Tool:
+    """Helm, which installs ackbox into a cluster: for the chart's tests; `ackbox up` never gets it."""
+    version = "v4.3.1"
+    folder = f"linux-{architecture()}"
+    archive = f"{{helm}}/helm-{version}-{folder}.tar.gz"
+    return Tool(
+        name="helm",
+        version=version,
+        source="helm-4",
+        packages={"helm": "helm.sh/helm/v4/cmd/helm"},
+        releases={"helm": Release(archive, f"{archive}.sha256sum", f"{folder}/helm")},
+        linker=(f"helm.sh/helm/v4/internal/version.version={version}",),
+    )
+
+
+def kstatus() -> Tool:
+    """How Flux sees objects, by the version of its kstatus: for the tests; `ackbox up` never gets it."""
+    return Tool(
+        name="kstatus",
+        version="v1.2.3",
+        source="kstatus-1.2",
+        packages={"kstatus": "ackbox.dev/tools/kstatus"},
+        releases={},
     )
 
 
