@@ -7,6 +7,10 @@ from pydantic_core import core_schema
 
 from ackbox.resources.base import Resource, Rule
 
+UNSEEN = {"observedGeneration": -1}
+"""The status of an object that nobody has looked at yet: without it kstatus, which Flux and kubectl plug-ins go by, takes
+an object with no status for one that is as it should be."""
+
 
 class StructuralSchema(GenerateJsonSchema):
     """JSON schema as apiextensions/v1 takes it: `X | None` is an optional X, never null."""
@@ -82,6 +86,7 @@ def _schema(resource: type[Resource]) -> dict[str, Any]:
     properties = {name: value for name, value in schema["properties"].items() if name != "metadata"}
     for name in ("spec", "status"):
         properties[name].pop("default", None)
+    properties["status"]["default"] = UNSEEN
     return {
         "type": "object",
         "description": schema.get("description", ""),
