@@ -1,5 +1,6 @@
 """One stack for the whole run, one shared workload cluster in it; a namespace of its own for each test."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +13,15 @@ from e2e.stack import Api, Stack, eventually, is_ready
 SHARED = "shared"
 
 
+ON_NODE = "ACKBOX_E2E_STACK"
+"""Set to `node`, the suites that can do so use ackbox as its chart installs it on a real node."""
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if os.environ.get(ON_NODE) == "node":
+        yield request.getfixturevalue("ackbox")
+        return
     stack = Stack(tmp_path_factory.mktemp("home"))
     try:
         stack.up()

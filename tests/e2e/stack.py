@@ -154,6 +154,12 @@ def kubectl_path() -> Path:
     return _kubectl[0]
 
 
+def use_kubectl(path: Path) -> None:
+    """Run this kubectl from now on, unless there is one already."""
+    if not _kubectl:
+        _kubectl.append(path)
+
+
 class Stack:
     """One ackbox home and what runs in it."""
 
@@ -180,8 +186,7 @@ class Stack:
     def up(self) -> None:
         """`ackbox up`."""
         self.ackbox("up")
-        if not _kubectl:
-            _kubectl.append(self.home / "bin" / "kubectl")
+        use_kubectl(self.home / "bin" / "kubectl")
 
     @property
     def api(self) -> Api:
