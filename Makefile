@@ -6,10 +6,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down clean test lint generate lock bench
+.PHONY: help setup demo up down clean test test-node lint generate lock bench docs image
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## Install everything into .venv (the other targets do it themselves)
 	@hack/setup
@@ -25,12 +25,15 @@ down: setup ## Stop everything, keep all state
 
 clean: ## Stop everything and remove all state and .venv
 	@if [ -x .venv/bin/ackbox ]; then .venv/bin/ackbox clean; fi
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info operator/*.egg-info
+	@rm -rf .venv build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info operator/*.egg-info
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 test: setup ## Run every test; PYTEST_ARGS are handed on
 	@ackbox fetch
 	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+
+test-node: setup ## Install the chart on a real node, as root, and test it; skipped with a reason where there can be none
+	@ACKBOX_TEST_NODE=1 pytest tests/node $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, import order and generated files
 	@ruff check .
@@ -42,9 +45,15 @@ lint: setup ## Check style, types, import order and generated files
 generate: setup ## Write crds/ and, when the dependencies changed, the lock file
 	@python -m ackbox.generate
 
+docs: setup ## Build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
 lock: setup ## Pin the newest versions of all dependencies
 	@python -m ackbox.generate --upgrade-lock
 
 bench: setup ## Measure nodes beside bare KWOK, Services, and requests beside a bare Envoy; prints tables
 	@python -m benchmarks.nodes
 	@python -m benchmarks.services
+
+image: ## Build the container image with docker, podman or buildah
+	@hack/image

@@ -1,6 +1,7 @@
 """Reference pages, made from the tables that the code itself reads."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ackbox.catalog.addons import Addon, Proof, addons
 from ackbox.catalog.annotations import LEGACY_PREFIX, PREFIX, TABLES, Annotation, Level
@@ -162,6 +163,14 @@ def _addon_cells(addon: Addon) -> Iterable[str]:
     yield (
         _PROOFS[addon.proof] if addon.proof else "state only" + (", beside the control plane" if addon.managed else "")
     )
+
+
+def decisions_page(files: Iterable[Path]) -> str:
+    """The list of the decisions by their titles, as Markdown."""
+    lines = [
+        f"- [{path.read_text(encoding='utf-8').splitlines()[0].removeprefix('# ')}]({path.name})" for path in files
+    ]
+    return "# Decisions\n\nWhy things are as they are; a number is never used again.\n\n" + "\n".join(lines) + "\n"
 
 
 def _escaped(text: str) -> str:

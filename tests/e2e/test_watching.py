@@ -2,11 +2,15 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 
+from ackbox.ccm.management import management_store, watched
 from ackbox.kube.cache import Cache
 from ackbox.kube.client import CONFIG_MAP, Client
 from ackbox.kube.connection import load_kubeconfig
 from ackbox.kube.watching import watch
+from ackbox.resources import VPC
+from e2e import objects
 from e2e.stack import DEADLINE, Stack
 
 
@@ -38,3 +42,31 @@ def test_a_watch_that_ends_leaves_the_others_and_every_other_task_alone(stack: S
             await asyncio.wait([stays, other])
 
     asyncio.run(two_watches())
+
+
+def test_the_ccm_of_one_cluster_needs_rights_in_its_namespace_only(stack: Stack, namespace: str, tmp_path):
+    api = stack.api
+    api.kubectl("create", "serviceaccount", "one-ccm", "-n", namespace)
+    role = ("--clusterrole=ackbox:ccm", f"--serviceaccount={namespace}:one-ccm")
+    api.kubectl("create", "rolebinding", "one-ccm", "-n", namespace, *role)
+    token = tmp_path / "token"
+    token.write_text(api.kubectl("create", "token", "one-ccm", "-n", namespace))
+    admin = load_kubeconfig(stack.home / "kubeconfig")
+    connection = replace(admin, certificate=None, key=None, token_file=token)
+
+    async def watched_by_it() -> None:
+        async with Client(connection) as client:
+            store, ready = management_store(client), asyncio.Event()
+            seen = asyncio.Event()
+            store[VPC].subscribe(lambda _, new: seen.set() if new else None)
+            watching = asyncio.create_task(watch(client, watched(store), ready, namespace))
+            async with asyncio.timeout(DEADLINE):
+                await ready.wait()
+                await asyncio.to_thread(api.apply, objects.vpc(namespace=namespace))
+                await seen.wait()
+            assert not watching.done()
+            watching.cancel()
+            await asyncio.wait([watching])
+            assert {obj["metadata"]["namespace"] for obj in store[VPC].all()} == {namespace}
+
+    asyncio.run(watched_by_it())
