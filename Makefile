@@ -33,6 +33,7 @@ test: setup ## Run every test; PYTEST_ARGS are handed on
 	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-node: setup ## Install the chart on a real node, as root, and test it; skipped with a reason where there can be none
+	@PYTHONPATH=tests python -m node.harness fetch
 	@ACKBOX_TEST_NODE=1 pytest tests/node $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, import order and generated files

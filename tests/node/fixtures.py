@@ -3,8 +3,8 @@
 Other suites load this too, so the node's own modules are imported when somebody asks for it.
 """
 
+import asyncio
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from node.harness.node import Node
     from node.stack import ClusterStack
 
-SETUP = Path(__file__).resolve().parents[2] / "hack" / "node" / "setup"
 WANTED = "ACKBOX_TEST_NODE"
 KEPT = "ACKBOX_NODE"
 """Names a folder in which the node is left running, to look at it and to start sooner the next time."""
@@ -26,11 +25,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Node]":
     """The node. While it is there, this process is in its network."""
     if not os.environ.get(WANTED):
         pytest.skip(f"needs a real node; make test-node runs it, which sets {WANTED}")
-    prepared = subprocess.run([SETUP], capture_output=True, text=True, check=False)
-    if prepared.returncode:
-        pytest.skip(prepared.stderr.strip())
-    from node.harness import namespaces
+    from ackbox.runtime.progress import Terminal
+    from node.harness import fetching, namespaces
     from node.harness.node import Node
+
+    obstacle = fetching.obstacle()
+    if obstacle:
+        pytest.skip(obstacle)
+    asyncio.run(fetching.fetch(Terminal()))
 
     kept = os.environ.get(KEPT)
     node = Node(Path(kept) if kept else tmp_path_factory.mktemp("node"))

@@ -1,11 +1,13 @@
 """`python -m node.harness`: a real node by hand."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import click
 
-from node.harness import namespaces
+from ackbox.runtime.progress import Terminal
+from node.harness import fetching, namespaces
 from node.harness.layout import Layout
 from node.harness.node import Node
 
@@ -15,6 +17,16 @@ folder = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 @click.group()
 def main() -> None:
     """A real Kubernetes node in namespaces of its own, in FOLDER."""
+
+
+@main.command()
+def fetch() -> None:
+    """Install, download and build all that nodes and their tests need; says so where there can be no node."""
+    obstacle = fetching.obstacle()
+    if obstacle:
+        click.echo(obstacle)
+    else:
+        asyncio.run(fetching.fetch(Terminal()))
 
 
 @main.command()
