@@ -31,6 +31,7 @@ from node.harness.node import Node
 DEADLINE = 180.0
 SPACE = "control-planes"
 ENDING = "deletionTimestamp"
+POD_CIDR, SERVICE_CIDR = "10.32.0.0/16", "172.19.0.0/20"
 NUMBERS = IPv4Network("127.16.0.0/16")
 CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
@@ -110,8 +111,8 @@ async def spec_of(world: World, name: str, members: Sequence[str], etcd: Sequenc
         etcd=tuple(stores),
         endpoint=f"https://{servers[0].address}:6443",
         kubelet_address=await reserve("kubelet", "kwok"),
-        service_cidr="172.19.0.0/20",
-        pod_cidr="10.32.0.0/16",
+        service_cidr=SERVICE_CIDR,
+        pod_cidr=POD_CIDR,
         settings=ApiServerSettings(max_requests_inflight=400, max_mutating_requests_inflight=200),
         timezone="Asia/Shanghai",
         ca_cert_pem=authority.certificate,
@@ -124,7 +125,8 @@ async def spec_of(world: World, name: str, members: Sequence[str], etcd: Sequenc
 async def _owner(client: Client, name: str) -> str:
     """What owns a control plane: a ManagedCluster that no operator looks at, where its kind is known."""
     metadata = {"name": name, "annotations": {PAUSED_ANNOTATION: "true"}}
-    body = {"metadata": metadata, "spec": {"regionId": "cn-hangzhou", "vpcId": "none"}}
+    spec = {"regionId": "cn-hangzhou", "vpcId": "none", "containerCidr": POD_CIDR, "serviceCidr": SERVICE_CIDR}
+    body = {"metadata": metadata, "spec": spec}
     try:
         made = await client.create(MANAGED_CLUSTER, body, SPACE)
     except NotFound:

@@ -142,7 +142,7 @@ def test_nothing_is_left_of_a_load_balancer_that_was_deleted(api: Api) -> None:
     eventually(
         lambda: not [port for port in target_ports(api) if port.startswith(f"{SPACE}/brief/")], "its ports are free"
     )
-    with pytest.raises(OSError, match=r"refused|timed out|unreachable|reset"):
+    with pytest.raises(OSError, match=r"refused|timed out|unreachable|reset|No route"):
         http(where)
 
 
