@@ -1,8 +1,10 @@
 """What is set up inside the namespaces before any program starts. Harmless when it is there already."""
 
+import errno
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from node.harness import namespaces
 from node.harness.layout import ADDRESS, NETWORK, NODE, SERVICE_CIDR, Layout, run
 
 LINK = "node0"
@@ -71,9 +73,20 @@ def _control_groups(layout: Layout) -> list[Path]:
 
 
 def remove_control_groups(layout: Layout) -> None:
-    """Remove what the pods left, deepest first."""
+    """Remove what the pods left, deepest first. The processes in them have been killed and may not have ended yet."""
     for folder in _control_groups(layout):
         groups = sorted(folder.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
         for group in (*groups, folder):
-            if group.is_dir():
-                group.rmdir()
+            namespaces.wait(lambda group=group: _removed(group), f"processes of the node don't leave {group}")
+
+
+def _removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True

@@ -32,7 +32,7 @@ def start(layout: Layout) -> None:
         start_new_session=True,
     )
     children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-    _wait(lambda: outer.poll() is None and _is_first(children.read_text().strip()), "the namespaces did not start")
+    wait(lambda: outer.poll() is None and _is_first(children.read_text().strip()), "the namespaces did not start")
     layout.init_pid.write_text(children.read_text().strip())
 
 
@@ -50,7 +50,7 @@ def stop(layout: Layout) -> None:
     pid = pid_of(layout)
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
-        _wait(lambda: not Path(f"/proc/{pid}/ns/net").exists(), "the processes of the node did not end")
+        wait(lambda: not Path(f"/proc/{pid}/ns/net").exists(), "the processes of the node did not end")
     layout.init_pid.unlink(missing_ok=True)
 
 
@@ -89,7 +89,12 @@ def _is_first(pid: str) -> bool:
         return False
 
 
-def _wait(condition: Callable[[], bool], complaint: str) -> None:
+def wait(condition: Callable[[], bool], complaint: str) -> None:
+    """Wait until something has happened to processes.
+
+    Raises:
+        AssertionError: it hasn't in time.
+    """
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, complaint
