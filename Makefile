@@ -30,6 +30,7 @@ clean: ## Stop everything and remove all state and .venv
 
 test: setup ## Run every test; PYTEST_ARGS are handed on
 	@ackbox fetch
+	@PYTHONPATH=tests python -m e2e.fetch
 	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
 test-node: setup ## Install the chart on a real node, as root, and test it; skipped with a reason where there can be none
