@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ackbox.catalog.data import CATALOG_VARIABLE
+from ackbox.runtime.management import OWN_PROCESSES
 from documents import ROOT, blocks
 from e2e.stack import CORE, Stack, eventually, gone
 
@@ -48,7 +49,7 @@ def test_the_tests_of_the_ci_page_pass_and_leave_nothing_in_a_home_that_is_kept(
     for name in accounts(stack):
         eventually(lambda name=name: gone(stack.api, f"{CORE}/namespaces/{name}"), f"account {name} gone")
     assert not list(stack.home.glob("pytest-*.kubeconfig"))
-    assert all(status.pid for status in stack.statuses())
+    assert all(stack.pid(name) for name in OWN_PROCESSES)
 
 
 def test_a_command_that_fails_says_what_kubectl_said(stack, repository):

@@ -68,6 +68,37 @@ def test_status_ends_with_4_when_a_process_does_not_run(
     assert ackbox("status").exit_code == code
 
 
+def test_what_the_files_of_the_user_are_not_is_told_without_a_traceback(
+    own_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACKBOX_KUBECONFIG", "/not/there")
+    done = ackbox("kubeconfig", "demo")
+    assert (done.exit_code, done.stderr) == (ExitCode.REFUSED, "error: /not/there: No such file or directory\n")
+    own_folders.mkdir()
+    (own_folders / "state.json").write_text("{half")
+    for command in ("status", "up", "clean"):
+        done = ackbox(command)
+        assert done.exit_code == ExitCode.REFUSED
+        assert f"{own_folders}/state.json is damaged" in done.stderr
+
+
+def test_an_interrupted_command_ends_with_130(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ackbox.cli.home.this_home", interrupted)
+    assert ackbox("status").exit_code == ExitCode.INTERRUPTED
+
+
+def test_the_doctor_ends_with_4_where_nothing_can_run_and_looks_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    done = ackbox("doctor", "-o", "json")
+    assert done.exit_code == ExitCode.UNWELL
+    findings = json.loads(done.stdout)
+    assert [each["check"] for each in findings if each["level"] == "problem"] == ["system"]
+    assert "programs" not in {each["check"] for each in findings}
+
+
 def test_every_exit_code_is_documented() -> None:
     told = {int(line.split()[0]) for line in ENDINGS.splitlines()[2:]}
     assert told == set(map(int, ExitCode))

@@ -149,7 +149,36 @@ def test_an_addon_is_installed_only_into_the_list_that_was_read(program: Kubectl
     assert patch["spec"]["addons"] == [{"name": "flannel"}, {"name": "metrics-server", "version": "v1"}]
 
 
-def test_kubectl_completes_the_plugin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["kubectl_complete-ack", "h"])
+COMPLETED = {
+    "a command": (["h"], ["hibernate", ":4"]),
+    "a cluster": (["wake", "-n", "team-a", "d"], ["demo", "dev", ":4"]),
+    "a pool": (["scale", "--context=lab", ""], ["workers", ":4"]),
+    "an addon's cluster": (["addons", "install", "de"], ["demo", "dev", ":4"]),
+    "a file": (["list", "--kubeconfig", ""], [":0"]),
+}
+
+
+@pytest.mark.parametrize("case", COMPLETED)
+def test_kubectl_completes_the_plugin(
+    case: str, program: Kubectl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [f"managedcluster.ackbox.dev/{name}" for name in ("demo", "dev", "other")]
+    pools = "nodepool.ackbox.dev/workers\n"
+    program.answer({"get managedclusters.ackbox.dev": "\n".join(named), "get nodepools.ackbox.dev": pools})
+    words, expected = COMPLETED[case]
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-ack", *words])
     kubectl.complete()
-    assert capsys.readouterr().out.split() == ["hibernate", ":4"]
+    assert capsys.readouterr().out.split() == expected
+    if case == "a cluster":
+        assert "--namespace=team-a" in program.calls[0]
+
+
+def test_nothing_is_completed_where_no_cluster_answers(
+    program: Kubectl, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program.answer({"get managedclusters.ackbox.dev": None})
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-ack", "wake", "d"])
+    kubectl.complete()
+    monkeypatch.setenv("PATH", "/none")
+    kubectl.complete()
+    assert tuple(capfd.readouterr()) == (":4\n:4\n", ""), "an error text would end up in the command line"

@@ -83,16 +83,41 @@ def test_programs_of_another_architecture_are_refused(saved: Path, tmp_path: Pat
 
 
 def test_a_program_that_is_not_what_was_saved_is_not_taken(saved: Path, tmp_path: Path) -> None:
-    rows = archive.describe(saved, bundle.KIND)["tools"]
+    rows = archive.describe(saved, bundle.KIND, dict)["tools"]
     rows[-1]["digests"]["kube-apiserver"] = "0" * 64
     with pytest.raises(ArchiveProblem, match=r"kubernetes .*, kube-apiserver is not what was saved"):
         load(changed(saved, tools=rows))
     assert empty(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "..", "version": "v1", "digests": {}},
+        {"name": "/etc", "version": "v1", "digests": {}},
+        {"name": "etcd", "version": "../../..", "digests": {}},
+        {"name": "etcd", "version": "v1", "digests": {"../../../programs/x": ""}},
+        {"name": "etcd", "version": "v1", "digests": {"": ""}},
+        {"name": "etcd"},
+    ],
+)
+def test_a_program_that_would_land_elsewhere_is_refused(row: dict[str, object], saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveProblem, match=r"is damaged: ackbox\.json in it"):
+        load(changed(saved, tools=[row]))
+    assert empty(tmp_path)
+
+
+def test_a_load_that_was_killed_can_be_repeated(saved: Path, tmp_path: Path) -> None:
+    left = tmp_path / "elsewhere" / ".loading" / bundle.CONTENTS / "etcd" / tools.etcd().version
+    left.mkdir(parents=True)
+    (left / "etcd").write_text("half")
+    assert load(saved)
+    assert not (tmp_path / "elsewhere" / ".loading").exists()
+
+
 def test_a_bundle_is_no_snapshot(saved: Path) -> None:
     with pytest.raises(ArchiveProblem, match="is no snapshot of ackbox"):
-        archive.describe(saved, "snapshot")
+        archive.describe(saved, "snapshot", dict)
 
 
 def test_versions_that_this_ackbox_does_not_run_are_told() -> None:

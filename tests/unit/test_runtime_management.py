@@ -1,6 +1,7 @@
 """What the management plane runs."""
 
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_the_same_commands_come_out_again(home: Home) -> None:
     second.write_kubeconfigs()
     assert [path.read_text() for path in paths] == texts
     assert [path.stat().st_mode & 0o777 for path in paths] == [0o600] * 4
+
+
+def test_envoy_is_restarted_for_another_version_and_not_for_another_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane = ManagementPlane(home)
+    before = plane.cluster(BINARIES)
+    assert plane.cluster(replace(BINARIES, envoy=Path("/elsewhere/envoy"))) == before
+    assert (home.path / "envoy").readlink() == Path("/elsewhere/envoy"), "from now on that one is started"
+    monkeypatch.setattr(tools, "envoy_version", lambda: "99.0")
+    changed = [new.name for old, new in zip(before, plane.cluster(BINARIES), strict=True) if old != new]
+    assert changed == ["envoy"]
 
 
 def test_each_process_of_ackbox_is_somebody_else_and_no_administrator(home: Home) -> None:

@@ -1,6 +1,8 @@
 """A home in a file, and a home from it: whole or not at all, and never in the way of another home."""
 
 import asyncio
+import base64
+import io
 import json
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from ackbox.runtime import archive, loopback, processes, snapshot
 from ackbox.runtime import home as homes
 from ackbox.runtime.errors import ArchiveProblem, HomeProblem
 from ackbox.runtime.home import Home, load, prepare, settle
-from ackbox.runtime.moving import moved_members, moved_reservations
+from ackbox.runtime.moving import moved_reservations, moved_secret, moved_status
 from ackbox.runtime.progress import Silent
 
 A, B = IPv4Network("127.200.0.0/16"), IPv4Network("127.201.0.0/16")
@@ -81,7 +83,7 @@ def test_beside_the_first_home_it_gets_another_range_and_knows_that_it_moved(
     assert {home.loopback, copy.loopback} == {A, B}
     assert copy.moved_from == home.loopback
     again = save(copy, tmp_path / "again.tar.gz")
-    assert archive.describe(again, "snapshot")["loopback"] == str(home.loopback), "what is inside didn't move yet"
+    assert archive.describe(again, "snapshot", dict)["loopback"] == str(home.loopback), "what is inside didn't move yet"
     settle(copy)
     assert load(copy.path).moved_from is None
 
@@ -121,24 +123,82 @@ def test_a_damaged_file_leaves_nothing_behind(harm: str, saved: Path, tmp_path: 
     assert prepare(tmp_path / "next").loopback in (A, B), "its range is free again"
 
 
-@pytest.mark.parametrize("name", ["pki/../../escaped", "pki/link"])
-def test_a_file_that_would_land_elsewhere_is_refused(name: str, saved: Path, tmp_path: Path) -> None:
-    evil = tmp_path / "evil.tar.gz"
-    with tarfile.open(evil, "w:gz") as target, tarfile.open(saved) as source:
+def with_members(saved: Path, *members: tarfile.TarInfo) -> Path:
+    """A snapshot of nothing but these, which are empty."""
+    made = saved.with_name("made.tar.gz")
+    with tarfile.open(made, "w:gz") as target, tarfile.open(saved) as source:
         first = source.next()
         assert first is not None
         target.addfile(first, source.extractfile(first))
-        folder = tarfile.TarInfo("pki")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o700
-        target.addfile(folder)
-        harmful = tarfile.TarInfo(name)
-        if name.endswith("link"):
-            harmful.type, harmful.linkname = tarfile.SYMTYPE, "/"
-        target.addfile(harmful)
+        for member in members:
+            target.addfile(member)
+    return made
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o600, to: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.mode, found.linkname = kind, mode, to
+    return found
+
+
+HARMFUL = {
+    "up and out": member("pki/../../escaped"),
+    "a link out": member("pki/link", tarfile.SYMTYPE, to="/"),
+    "another name of a file out there": member("pki/link", tarfile.LNKTYPE, to="../thesis.txt"),
+    "a device": member("pki/null", tarfile.CHRTYPE),
+    "a pipe": member("pki/pipe", tarfile.FIFOTYPE),
+}
+
+
+@pytest.mark.parametrize("harm", HARMFUL)
+def test_what_would_land_elsewhere_or_is_no_file_is_refused(harm: str, saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
     with pytest.raises(ArchiveProblem, match="outside"):
-        restore(evil, tmp_path / "copy")
+        restore(with_members(saved, member("pki", tarfile.DIRTYPE), HARMFUL[harm]), tmp_path / "copy")
     assert not list(tmp_path.rglob("escaped"))
     assert nothing_left(tmp_path / "copy")
+
+
+def test_what_is_unpacked_is_its_owners_alone_whatever_the_file_says(saved: Path, tmp_path: Path) -> None:
+    open_to_all = member("pki", tarfile.DIRTYPE, mode=0o777), member("pki/ca.key", mode=0o4777), member("/etc/cron.d/x")
+    copy = restore(with_members(saved, *open_to_all), tmp_path / "copy")
+    assert copy.pki.stat().st_mode & 0o7777 == 0o700
+    assert (copy.pki / "ca.key").stat().st_mode & 0o7777 == 0o600
+    assert {path.name for path in copy.path.iterdir()} == {"pki", "state.json"}, "other names are none of a home's"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loopback": "10.0.0.0/16"},
+        {"loopback": "127.0.0.0/8"},
+        {"loopback": None},
+        {"ownEtcd": 7},
+        {"version": None},
+        {"format": 0},
+        {"kind": "bundle"},
+    ],
+)
+def test_a_manifest_that_ackbox_did_not_write_is_refused(
+    change: dict[str, object], saved: Path, tmp_path: Path
+) -> None:
+    text = json.dumps(archive.describe(saved, "snapshot", dict) | change).encode()
+    file = tmp_path / "strange.tar.gz"
+    with tarfile.open(file, "w:gz") as target:
+        head = tarfile.TarInfo(archive.MANIFEST)
+        head.size = len(text)
+        target.addfile(head, io.BytesIO(text))
+    with pytest.raises(ArchiveProblem):
+        restore(file, tmp_path / "copy")
+    assert nothing_left(tmp_path / "copy")
+
+
+def test_a_restore_that_was_killed_can_be_repeated(saved: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".copy.restoring"
+    (left / "pki").mkdir(parents=True)
+    (left / "pki" / "ca.key").write_text("half")
+    assert (restore(saved, tmp_path / "copy").pki / "ca.key").read_text() == "secret"
+    assert not left.exists()
 
 
 def test_a_file_that_cannot_be_finished_is_not_there(home: Home, tmp_path: Path) -> None:
@@ -203,10 +263,24 @@ def test_reservations_move_with_their_place_in_the_range() -> None:
     assert moved_reservations({key: value for key, value in change.items() if value}, A, B) == {}, "twice is once"
 
 
-def test_api_servers_move_and_keep_the_rest() -> None:
+def test_every_address_that_is_dialled_moves_and_the_rest_stays() -> None:
     members = [{"name": "a", "address": "127.200.1.1", "version": "v"}, {"name": "b", "address": "127.201.1.2"}]
-    cluster = {"status": {"controlPlane": members}}
-    after = [{"name": "a", "address": "127.201.1.1", "version": "v"}, {"name": "b", "address": "127.201.1.2"}]
-    assert moved_members(cluster, A, B) == after
-    assert moved_members({"status": {"controlPlane": after}}, A, B) is None
-    assert moved_members({}, A, B) is None
+    status = {"controlPlane": members, "internalEndpoint": "https://127.200.1.1:6443", "nodeCidr": "10.127.200.0/24"}
+    after = moved_status({"status": status}, A, B)
+    assert after is not None
+    assert after["controlPlane"] == [members[0] | {"address": "127.201.1.1"}, members[1]]
+    assert after["internalEndpoint"] == "https://127.201.1.1:6443"
+    assert after["nodeCidr"] == "10.127.200.0/24"
+    assert moved_status({"status": after}, A, B) is None, "twice is once"
+    assert moved_status({}, A, B) is None
+
+
+def test_a_kubeconfig_in_a_secret_leads_to_the_new_address() -> None:
+    def encoded(content: bytes) -> str:
+        return base64.b64encode(content).decode()
+
+    kubeconfig, certificate = b"server: https://127.200.16.1:6443\n", b"\x00\xff 127.200"
+    secret = {"data": {"value": encoded(kubeconfig), "tls.crt": encoded(certificate)}}
+    assert moved_secret(secret, A, B) == {"value": encoded(kubeconfig.replace(b"127.200", b"127.201"))}
+    assert moved_secret({**secret, "immutable": True}, A, B) == {}
+    assert moved_secret({}, A, B) == {}

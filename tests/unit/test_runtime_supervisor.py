@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import ackbox
 from ackbox.runtime import processes
 from ackbox.runtime.errors import SupervisorProblem
 from ackbox.runtime.home import Home, prepare, remove
@@ -214,6 +215,13 @@ def test_the_launcher_refuses_a_parent_that_is_not_the_supervisor(tmp_path: Path
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "the supervisor is gone\n")
 
 
+def test_nothing_that_starts_a_program_is_in_a_virtual_environment(tmp_path: Path) -> None:
+    """Else `ackbox up` of an ackbox that is installed elsewhere would restart every program."""
+    text = render_group(single(Program("one", ("/bin/one",)), 7), tmp_path / "launcher", tmp_path / "pid", tmp_path)
+    assert sys.prefix not in text
+    assert str(Path(ackbox.__file__).parent) not in text
+
+
 def test_what_supervisor_would_cut_is_refused() -> None:
     assert quote_command(("a", "b c", "%")) == "a 'b c' %%"
     with pytest.raises(SupervisorProblem, match="' ;'"):
@@ -221,7 +229,7 @@ def test_what_supervisor_would_cut_is_refused() -> None:
 
 
 def test_logs_rotate(tmp_path: Path) -> None:
-    text = render_group(single(sleeper("one"), 7), tmp_path / "pid", tmp_path)
+    text = render_group(single(sleeper("one"), 7), tmp_path / "launcher", tmp_path / "pid", tmp_path)
     assert "stdout_logfile_maxbytes=5242880" in text
     assert "stdout_logfile_backups=2" in text
     assert "redirect_stderr=true" in text

@@ -72,6 +72,12 @@ class Commands(click.Group):
             raise Down(str(error)) from error
         except (RuntimeProblem, ApiError, KubeconfigError) as error:
             raise Refusal(str(error)) from error
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except OSError as error:
+            if error.filename is None:
+                raise  # a closed pipe or the like: nothing that the user named
+            raise Refusal(f"{error.filename}: {error.strerror}") from error
 
 
 def example(*lines: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -43,8 +43,9 @@ async def _examine(minors: Sequence[str]) -> "list[Finding]":
     from ackbox.runtime.doctor_home import examine
     from ackbox.runtime.home import home_path
 
-    findings = list(judge(look(home_path())))
-    if sys.platform == "linux":
+    machine = look(home_path())
+    findings = list(judge(machine))
+    if machine.supported:
         findings += await programs(dict.fromkeys((tools.MANAGEMENT_MINOR, *minors)))
         findings += await examine(home_path())
     return findings

@@ -10,14 +10,15 @@ from ackbox.cli.plugin import main
 
 __all__ = ["complete", "main", "plugin_addons", "plugin_create"]
 
-NO_FILES = ":4"
-"""What kubectl expects at the end: complete nothing else (Cobra's ShellCompDirectiveNoFileComp)."""
+FILES, NO_FILES = ":0", ":4"
+"""What kubectl expects at the end: complete files, or nothing else (Cobra's ShellCompDirectives)."""
 
 
 def complete() -> None:
     """Print how the words on the command line can go on."""
     *words, incomplete = sys.argv[1:] or [""]
-    for item in ShellComplete(main, {}, "kubectl ack", "").get_completions(words, incomplete):
+    items = ShellComplete(main, {}, "kubectl ack", "").get_completions(words, incomplete)
+    for item in items:
         if item.type == "plain":
             click.echo(item.value)
-    click.echo(NO_FILES)
+    click.echo(FILES if any(item.type == "file" for item in items) else NO_FILES)

@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -18,8 +18,12 @@ import click
 from ackbox.cli.base import Commands, Refusal, example
 
 READY_SECONDS = 600
+COMPLETION_SECONDS = 5
+"""How long somebody who pressed Tab is let wait."""
 MANAGED_CLUSTERS, NODE_POOLS = "managedclusters.ackbox.dev", "nodepools.ackbox.dev"
 """As kubectl takes them wherever other kinds have the same short names."""
+WHERE = ("namespace", "context", "kubeconfig")
+"""kubectl's options that say which cluster and which account."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,20 @@ class Kubectl:
 
     options: tuple[str, ...]
 
+    @classmethod
+    def at(cls, given: Mapping[str, Any]) -> "Kubectl":
+        """By the options of a command, those of them that are `WHERE`."""
+        return cls(tuple(f"--{name}={given[name]}" for name in WHERE if given.get(name)))
+
     def run(self, *arguments: str, stdin: str | None = None) -> None:
         """Run it in the user's sight; its exit code is ours when it fails."""
-        done = subprocess.run(self._command(arguments), input=stdin, text=True, check=False)
+        done = subprocess.run(self.command(*arguments), input=stdin, text=True, check=False)
         if done.returncode:
             sys.exit(done.returncode)
 
     def read(self, *arguments: str) -> str:
         """What it prints to stdout; its error text is the user's, and its exit code ours, when it fails."""
-        done = subprocess.run(self._command(arguments), stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             sys.exit(done.returncode)
         return done.stdout
@@ -45,7 +54,12 @@ class Kubectl:
         """Wait until something is so."""
         self.run("wait", f"--for={condition}", f"--timeout={READY_SECONDS}s", what)
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """Its command line.
+
+        Raises:
+            Refusal: there is no kubectl.
+        """
         program = shutil.which("kubectl")
         if program is None:
             raise Refusal("kubectl is not on PATH; `ackbox up` puts one into bin/ of the home")
@@ -54,20 +68,34 @@ class Kubectl:
 
 def at_cluster(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command kubectl's options that say where, and kubectl with them as its first argument."""
-    names = ("namespace", "context", "kubeconfig")
 
     @click.option("-n", "--namespace", help="Namespace; that of the context by default.")
     @click.option("--context", help="Context of the kubeconfig.")
     @click.option("--kubeconfig", type=click.Path(), help="The kubeconfig; KUBECONFIG by default.")
     @wraps(function)
     def wrapper(*arguments: Any, **options: Any) -> None:
-        given = {name: options.pop(name) for name in names}
-        function(Kubectl(tuple(f"--{name}={value}" for name, value in given.items() if value)), *arguments, **options)
+        where = {name: options.pop(name) for name in WHERE}
+        function(Kubectl.at(where), *arguments, **options)
 
     return wrapper
 
 
-cluster_name = click.argument("cluster")
+def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completion by the objects of a kind, where the options that stand already say; none when they can't be had."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            command = Kubectl.at(context.params).command("get", kind, "-o", "name")
+            done = subprocess.run(command, capture_output=True, text=True, timeout=COMPLETION_SECONDS, check=False)
+        except (Refusal, subprocess.TimeoutExpired):
+            return []
+        names = (line.partition("/")[2] for line in done.stdout.splitlines())
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+cluster_name = click.argument("cluster", shell_complete=names_of(MANAGED_CLUSTERS))
 wait_option = click.option("--wait/--no-wait", default=True, show_default=True, help="Return when it is so.")
 output_option = click.option("-o", "--output", help="As kubectl takes it: json, yaml, wide, name, jsonpath=…")
 
@@ -127,7 +155,7 @@ def versions() -> None:
 @at_cluster
 @example("kubectl ack delete demo")
 def delete(kubectl: Kubectl, cluster: str, wait: bool) -> None:
-    """Delete a cluster with its node pools and load balancers."""
+    """Delete a cluster with its node pools and load balancers. Its VPC stays."""
     kubectl.run("delete", MANAGED_CLUSTERS, cluster, f"--wait={str(wait).lower()}")
 
 
@@ -156,7 +184,7 @@ def nodes(kubectl: Kubectl, cluster: str, output: str | None) -> None:
 
 
 @main.command()
-@click.argument("pool")
+@click.argument("pool", shell_complete=names_of(NODE_POOLS))
 @click.argument("size", type=click.IntRange(0, 2000))
 @wait_option
 @at_cluster

@@ -10,11 +10,12 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ackbox import __version__
 from ackbox.runtime.errors import ArchiveProblem
@@ -27,6 +28,8 @@ FORMAT = 1
 # etcd's logs are mostly zeros and programs pack badly: more effort gains little.
 EFFORT = 3
 CHUNK = 1 << 20
+
+T = TypeVar("T")
 
 
 def write(target: Path, kind: str, manifest: dict[str, Any], contents: Iterable[tuple[Path, str]]) -> None:
@@ -41,28 +44,28 @@ def write(target: Path, kind: str, manifest: dict[str, Any], contents: Iterable[
     Raises:
         ArchiveProblem: it can't be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     text = json.dumps({"kind": kind, "format": FORMAT, "version": __version__, **manifest}, indent=2).encode()
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with (
-            os.fdopen(descriptor, "wb") as file,
-            tarfile.open(fileobj=file, mode="w:gz", compresslevel=EFFORT) as tar,
-        ):
-            entry = tarfile.TarInfo(MANIFEST)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text))
-            for path, name in contents:
-                tar.add(path, name, filter=_plain)
-        temporary.replace(target)
+        # A folder that nobody else can enter, on the same file system.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            file = Path(folder, "archive")
+            with tarfile.open(file, mode="w:gz", compresslevel=EFFORT) as tar:
+                entry = tarfile.TarInfo(MANIFEST)
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text))
+                for path, name in contents:
+                    tar.add(path, name, filter=_plain)
+            file.chmod(0o600)
+            file.replace(target)
     except OSError as error:
         raise ArchiveProblem(f"{target} can't be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def describe(file: Path, kind: str) -> dict[str, Any]:
-    """The manifest of an archive.
+def describe(file: Path, kind: str, read: Callable[[dict[str, Any]], T]) -> T:
+    """What `read` makes of the manifest of an archive.
+
+    Args:
+        read: its KeyError, TypeError or ValueError says that the manifest isn't as ackbox writes it.
 
     Raises:
         ArchiveProblem: it is no archive of this kind, or one of a newer ackbox.
@@ -70,24 +73,28 @@ def describe(file: Path, kind: str) -> dict[str, Any]:
     with _opened(file) as (tar, _):
         first = tar.next()
         source = tar.extractfile(first) if first is not None and first.name == MANIFEST else None
-        manifest = json.load(source) if source is not None else {}
-    if manifest.get("kind") != kind:
+        manifest = json.load(source) if source is not None else None
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
         raise ArchiveProblem(f"{file} is no {kind} of ackbox")
-    if manifest["format"] != FORMAT or is_newer(manifest["version"]):
-        raise ArchiveProblem(
-            f"{file} was written by ackbox {manifest['version']}; this is {__version__}: use that version or a newer one"
-        )
-    found: dict[str, Any] = manifest
-    return found
+    try:
+        version = manifest["version"]
+        if manifest["format"] != FORMAT or is_newer(version):
+            raise ArchiveProblem(
+                f"{file} was written by ackbox {version}; this is {__version__}: use that version or a newer one"
+            )
+        return read(manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArchiveProblem(f"{file} is damaged: {MANIFEST} in it: {error!r}") from error
 
 
 def unpack(file: Path, folder: Path, names: Iterable[str]) -> None:
-    """Put what an archive holds below these names into a folder, which is made.
+    """Put what an archive holds below these names into a folder, which is made anew.
 
     Raises:
         ArchiveProblem: the archive is damaged, or holds what would land elsewhere.
     """
     allowed = frozenset(names)
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
     private_folder(folder)
     with _opened(file) as (tar, stream):
         for member in tar:

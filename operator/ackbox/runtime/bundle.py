@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ackbox.runtime import archive, tools
 from ackbox.runtime.binaries import locate
@@ -23,11 +24,20 @@ CONTENTS = "programs"
 
 @dataclass(frozen=True)
 class Bundled:
-    """A tool in a bundle: the folder of its programs in the cache, and the SHA-256 of each."""
+    """A tool in a bundle: the folder of its programs in the cache, and the SHA-256 of each.
+
+    Raises:
+        ValueError: a name would lead out of that folder.
+    """
 
     name: str
     version: str
     digests: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.version, *self.digests):
+            if name in ("", "..") or Path(name).name != name:
+                raise ValueError(f"{name!r} is not the name of a file")
 
     @property
     def folder(self) -> Path:
@@ -66,13 +76,12 @@ async def load(file: Path, progress: Progress) -> list[Bundled]:
     Raises:
         ArchiveProblem: the file is damaged, of a newer ackbox, or for other machines.
     """
-    manifest = archive.describe(file, KIND)
-    if manifest["architecture"] != tools.architecture():
+    architecture, bundled = archive.describe(file, KIND, _contents)
+    if architecture != tools.architecture():
         raise ArchiveProblem(
-            f"{file} has programs for {manifest['architecture']}, and this machine is {tools.architecture()}:"
+            f"{file} has programs for {architecture}, and this machine is {tools.architecture()}:"
             " write one on a machine like this"
         )
-    bundled = [Bundled(row["name"], row["version"], row["digests"]) for row in manifest["tools"]]
     unpacked = cache_folder() / ".loading"
     async with locked_for_long(cache_folder() / ".loading.lock", lambda: progress.say("waiting for another load")):
         try:
@@ -90,6 +99,12 @@ def known(bundled: Bundled) -> bool:
     """Whether this ackbox runs the version: that of another ackbox may bundle others."""
     mine = [tools.etcd(), tools.kwok(), *map(tools.kubernetes, tools.KUBERNETES_PATCHES)]
     return (bundled.name, bundled.version) in {(tool.name, tool.version) for tool in mine}
+
+
+def _contents(manifest: dict[str, Any]) -> tuple[str, list[Bundled]]:
+    """The architecture that the programs are for, and the programs."""
+    rows = [Bundled(row["name"], row["version"], dict(row["digests"])) for row in manifest["tools"]]
+    return manifest["architecture"], rows
 
 
 def _check(file: Path, bundled: Iterable[Bundled], folder: Path) -> None:

@@ -83,6 +83,11 @@ class Machine:
     loopback_error: str | None
     low_ports: bool
 
+    @property
+    def supported(self) -> bool:
+        """Whether there are programs for it."""
+        return self.system == "linux" and self.processor in tools.ARCHITECTURES
+
 
 def look(home: Path) -> Machine:
     """The facts of this machine."""
@@ -102,7 +107,7 @@ def look(home: Path) -> Machine:
 
 def judge(machine: Machine) -> Iterator[Finding]:
     """What the facts of a machine mean for ackbox."""
-    if machine.system != "linux" or machine.processor not in tools.ARCHITECTURES:
+    if not machine.supported:
         allowed = " and ".join(tools.ARCHITECTURES)
         advice = "make a cluster with kind and install ackbox into it with its Helm chart"
         message = f"{machine.system} on {machine.processor}; ackbox runs on Linux (WSL2 too) on {allowed}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ackbox.kube.client import Client, Object
-from ackbox.kube.connection import load_kubeconfig
+from ackbox.kube.connection import KubeconfigError, load_kubeconfig
 from ackbox.kube.errors import ApiError
 from ackbox.resources import LISTENER, MANAGED_CLUSTER, NODE_POOL, SERVICE_LOAD_BALANCER, VPC
 from ackbox.runtime import logs, loopback
@@ -57,7 +57,8 @@ def objects(found: Iterable[Object]) -> list[Finding]:
 
 
 def _not_running(status: Status) -> Finding:
-    level = Level.WARNING if status.state is State.STARTING else Level.PROBLEM
+    passing = status.state in (State.STARTING, State.STOPPING)
+    level = Level.WARNING if passing else Level.PROBLEM
     said = " | ".join(line.strip() for line in logs.tail(status.log, LAST_LINES))
     message = f"{status.name} is {status.state.name.lower()}" + f"; it said: {said}" * bool(said)
     return Finding("processes", level, message, f"`ackbox logs {status.name}`, then `ackbox up`")
@@ -69,6 +70,8 @@ async def _objects(home: Home) -> list[Finding]:
         async with Client(load_kubeconfig(home.kubeconfig)) as client:
             for kind in LOOKED_AT:
                 found += (await client.list(kind))[0]
+    except (OSError, KubeconfigError) as error:
+        return [Finding("management cluster", Level.PROBLEM, f"{home.kubeconfig}: {error}", "`ackbox up` writes it")]
     except ApiError as error:
         return [Finding("management cluster", Level.PROBLEM, str(error), "`ackbox logs kube-apiserver`")]
     return [Finding("management cluster", Level.OK, f"answers; KUBECONFIG={home.kubeconfig}"), *objects(found)]

@@ -6,6 +6,7 @@
 - pki/, etcd/: certificates and data of the management plane; a kubeconfig for each process of ackbox
 - clusters/<id>/: a workload control plane
 - conf.d/, logs/: supervisor's program files, a log of every program
+- parent_death.py, envoy: what starts programs, and a link to Envoy, at paths that stay when ackbox is installed elsewhere
 - run/: unix sockets (elsewhere when the path is too long for one)
 """
 
@@ -139,6 +140,7 @@ def load(path: Path) -> Home:
 
     Raises:
         NoHome: there is none.
+        HomeProblem: what makes it a home is damaged.
     """
     state = _read_state(path)
     moved = IPv4Network(state["movedFrom"]) if "movedFrom" in state else None
@@ -206,6 +208,10 @@ def _read_state(path: Path) -> dict[str, str]:
         state: dict[str, str] = json.loads((path / STATE).read_text())
     except FileNotFoundError:
         raise NoHome(f"there is no ackbox in {path}; start one with `ackbox up`") from None
+    except ValueError as error:
+        raise HomeProblem(
+            f"{path / STATE} is damaged ({error}): put it right, or remove {path} once nothing of it runs"
+        ) from None
     return state
 
 

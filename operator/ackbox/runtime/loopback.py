@@ -86,6 +86,11 @@ def release(home: Path, network: IPv4Network) -> None:
             claim_file.unlink()
 
 
+def is_range(network: IPv4Network) -> bool:
+    """Whether a home can have a network for itself."""
+    return network.prefixlen == 16 and network.is_loopback
+
+
 def holder(network: IPv4Network) -> Path | None:
     """The home that has a range, if one of this user's has."""
     return _owner(network)
@@ -113,8 +118,8 @@ def _owner(network: IPv4Network) -> Path | None:
         return None
     try:
         state = json.loads((home / "state.json").read_text())
-    except FileNotFoundError:
-        return home  # being set up at this moment
+    except (FileNotFoundError, ValueError):
+        return home  # being set up at this moment, or damaged
     return home if state.get("loopback") == str(network) else None
 
 

@@ -14,7 +14,7 @@ from ackbox.runtime.binaries import locate
 from ackbox.runtime.certificates import Authority, KeyFiles, Request, Usage, new_private_key
 from ackbox.runtime.download import WAY_OUT
 from ackbox.runtime.etcd import ETCD_STOP_SECONDS, Etcd
-from ackbox.runtime.files import private_folder, write_private
+from ackbox.runtime.files import link, private_folder, write_private
 from ackbox.runtime.home import Home
 from ackbox.runtime.kubernetes import (
     ADMIN_GROUP,
@@ -164,12 +164,23 @@ class ManagementPlane:
     def cluster(self, binaries: Binaries) -> tuple[Group, ...]:
         """The management cluster, and Envoy, which needs nothing of it."""
         server = self.api_server.command(binaries.api_server, {})
+        # Where ackbox is installed may change, and is no reason to cut the connections of every load balancer.
+        envoy_program = self.home.path / "envoy"
+        link(envoy_program, binaries.envoy)
+        envoy_environment = {"ENVOY_VERSION": tools.envoy_version()}
         envoy_config = self.home.path / "envoy.json"
         write_private(envoy_config, envoy.bootstrap(self.home.run))
         return (
             _single(Program(API_SERVER, server, stop_seconds=API_SERVER_STOP_SECONDS)),
             _single(self._controller_manager(binaries.controller_manager)),
-            _single(Program(ENVOY, envoy.command(binaries.envoy, envoy_config), files=(envoy_config,))),
+            _single(
+                Program(
+                    ENVOY,
+                    envoy.command(envoy_program, envoy_config),
+                    files=(envoy_config,),
+                    environment=envoy_environment,
+                )
+            ),
         )
 
     def own(self) -> tuple[Group, ...]:

@@ -10,6 +10,10 @@ from pathlib import Path
 from ackbox.runtime.errors import SupervisorProblem
 
 LAUNCHER = Path(__file__).with_name("parent_death.py")
+"""Each home has a copy, so that programs run on unchanged when ackbox is installed elsewhere."""
+
+PYTHON = Path(sys.executable).resolve()
+"""What runs it: the interpreter itself, which stays when a virtual environment goes."""
 
 LOG_BYTES = 5 * 1024 * 1024
 LOG_BACKUPS = 2
@@ -56,7 +60,7 @@ def single(program: Program, priority: int) -> Group:
     return Group(program.name, (program,), priority)
 
 
-def render_group(group: Group, pid_file: Path, logs: Path) -> str:
+def render_group(group: Group, launcher: Path, pid_file: Path, logs: Path) -> str:
     """The configuration file of a group."""
     sections = [
         f"[group:{group.name}]",
@@ -65,12 +69,12 @@ def render_group(group: Group, pid_file: Path, logs: Path) -> str:
         "",
     ]
     for program in group.programs:
-        sections += [*_render_program(program, pid_file, logs), ""]
+        command = (str(PYTHON), "-I", "-S", str(launcher), str(pid_file), "--", *program.command)
+        sections += [*_render_program(program, command, logs), ""]
     return "\n".join(sections)
 
 
-def _render_program(program: Program, pid_file: Path, logs: Path) -> list[str]:
-    command = (sys.executable, "-I", "-S", str(LAUNCHER), str(pid_file), "--", *program.command)
+def _render_program(program: Program, command: Sequence[str], logs: Path) -> list[str]:
     return [
         f"[program:{program.name}]",
         f"command={quote_command(command)}",

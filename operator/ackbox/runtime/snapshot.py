@@ -7,9 +7,11 @@ members, which know each other by them.
 """
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 from ackbox.runtime import archive, loopback, processes
 from ackbox.runtime.errors import ArchiveProblem
@@ -55,24 +57,31 @@ def restore(file: Path, path: Path, progress: Progress) -> Home:
         ArchiveProblem: the file is damaged, of a newer ackbox, or can't be used in the range that is free.
         HomeProblem: something is in the folder already, or no loopback range is free.
     """
-    manifest = archive.describe(file, KIND)
+    before, own_etcd = archive.describe(file, KIND, _addresses)
     check_empty(path)
-    before = IPv4Network(manifest["loopback"])
-    private_folder(path)
-    network = loopback.claim(path, preferred=before)
     unpacked = path.with_name(f".{path.name}.restoring")
-    shutil.rmtree(unpacked, ignore_errors=True)
+    private_folder(path)
     try:
-        _check_range(file, manifest["ownEtcd"], before, network)
+        network = loopback.claim(path, preferred=before)
+        _check_range(file, own_etcd, before, network)
         with progress.step(f"reading {file}"):
             archive.unpack(file, unpacked, CONTENTS)
         write_state(path, network, before if network != before else None, at=unpacked)
         unpacked.replace(path)
     except BaseException:
         shutil.rmtree(unpacked, ignore_errors=True)
-        path.rmdir()  # its claim on the range ends with it
+        with suppress(OSError):
+            path.rmdir()  # its claim on the range ends with it
         raise
     return load(path)
+
+
+def _addresses(manifest: dict[str, Any]) -> tuple[IPv4Network, list[str]]:
+    """The range that the addresses inside are in, and the clusters whose addresses can't move."""
+    network = IPv4Network(manifest["loopback"])
+    if not loopback.is_range(network):
+        raise ValueError(f"{network} is no loopback range of a home")
+    return network, [str(cluster) for cluster in manifest["ownEtcd"]]
 
 
 def _check_range(file: Path, own_etcd: list[str], before: IPv4Network, network: IPv4Network) -> None:

