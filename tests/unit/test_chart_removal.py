@@ -4,7 +4,7 @@ import pytest
 
 from ackbox.cloud import removal
 from ackbox.cloud.removal import Found, StillAlive, complaint, preparation, purge, refuse_if_alive
-from ackbox.kube.client import CUSTOM_RESOURCE_DEFINITION
+from ackbox.kube.client import CUSTOM_RESOURCE_DEFINITION, SERVICE
 from ackbox.kube.errors import NotFound
 from ackbox.resources import CLOUD_QUOTA, INSTANCE, MANAGED_CLUSTER, RESOURCES, SERVICE_LOAD_BALANCER
 
@@ -24,8 +24,12 @@ class Cluster:
         self.operator = operator
         self.definitions = {f"{each.KIND.plural}.{each.KIND.group}" for each in RESOURCES}
         self.deleted = []
+        self.services = []
 
-    async def list(self, kind):
+    async def list(self, kind, namespace=None, label_selector=None):
+        if kind == SERVICE:
+            assert (namespace, label_selector) == ("ackbox-system", "ackbox.dev/component=load-balancer")
+            return list(self.services), "1"
         if f"{kind.plural}.{kind.group}" not in self.definitions:
             raise NotFound(404, "NotFound", "")
         self._work()
@@ -49,6 +53,9 @@ class Cluster:
     async def delete(self, kind, name, namespace=None, uid=None):
         if kind == CUSTOM_RESOURCE_DEFINITION:
             self.definitions.remove(name)
+            return
+        if kind == SERVICE:
+            self.services = [each for each in self.services if each["metadata"]["uid"] != uid]
             return
         found = self._find(kind, name)
         assert not found["spec"].get("deletionProtection")
@@ -143,6 +150,14 @@ async def test_what_does_not_go_by_itself_loses_our_finalizers_and_keeps_others(
     await purge(cluster, 5, clock(1))
     assert list(cluster.objects) == [(INSTANCE, "stuck")]
     assert stuck["metadata"]["finalizers"] == [THEIRS]
+
+
+async def test_a_purge_takes_away_the_services_that_an_operator_that_is_gone_has_left():
+    cluster = Cluster([(SERVICE_LOAD_BALANCER, thing("one"))], operator=False)
+    cluster.services = [thing("slb-team-one")]
+    await purge(cluster, 5, clock(1))
+    assert not cluster.objects
+    assert not cluster.services
 
 
 async def test_finalizers_stay_while_there_is_time():

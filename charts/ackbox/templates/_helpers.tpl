@@ -6,6 +6,14 @@
 {{- if and .Values.slb.loadBalancerClass (ne .Values.slb.serviceType "LoadBalancer") -}}
 {{- fail (printf "slb.loadBalancerClass is %s, but slb.serviceType is %s: only Services of type LoadBalancer have a class" .Values.slb.loadBalancerClass .Values.slb.serviceType) -}}
 {{- end -}}
+{{- $own := include "ackbox.labels" (dict "root" . "component" "") | fromYaml -}}
+{{- range $value, $labels := dict "podLabels" .Values.podLabels "serviceMonitor.labels" .Values.serviceMonitor.labels -}}
+{{- range $label, $_ := $labels -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "%s: the chart itself sets the label %s: leave it out, or choose another name" $value $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "ackbox.image" -}}
@@ -56,11 +64,11 @@ capabilities: {drop: [ALL]}
 - {name: ACKBOX_IMAGE, value: {{ include "ackbox.image" . | quote }}}
 - {name: ACKBOX_IMAGE_PULL_POLICY, value: {{ .Values.image.pullPolicy }}}
 - name: ACKBOX_POD_NAME
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}
 - name: ACKBOX_POD_NAMESPACE
-  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
 - name: ACKBOX_SERVICE_ACCOUNT
-  valueFrom: {fieldRef: {fieldPath: spec.serviceAccountName}}
+  valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.serviceAccountName}}
 {{- end -}}
 
 {{- /* All that a container may write to. */ -}}
@@ -94,7 +102,7 @@ readinessProbe:
   timeoutSeconds: 5
 {{- end -}}
 
-{{- /* Where the Pods of a process run; takes (dict "root" $ "component" NAME "values" SECTION). */ -}}
+{{- /* Where the Pods of a Deployment run; takes (dict "root" $ "component" NAME "values" SECTION). */ -}}
 {{- define "ackbox.placement" -}}
 topologySpreadConstraints:
 {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
@@ -104,33 +112,41 @@ topologySpreadConstraints:
   labelSelector:
     matchLabels: {{- include "ackbox.selector" $ | nindent 6 }}
 {{- end }}
+{{ include "ackbox.nodes" . }}
+{{- end -}}
+
+{{- /* Which nodes take a Pod, and how they get its image; takes (dict "root" $ "values" SECTION). */ -}}
+{{- define "ackbox.nodes" -}}
 {{- with .values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .values.tolerations }}
 tolerations: {{- toYaml . | nindent 0 }}
 {{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "ackbox.podLabels" -}}
+{{ include "ackbox.labels" . }}
+{{- with .root.Values.podLabels }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{- /* Metadata of a Pod template; takes what ackbox.placement takes. */ -}}
 {{- define "ackbox.podMetadata" -}}
-labels:
-  {{- include "ackbox.labels" . | nindent 2 }}
-  {{- with .root.Values.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+labels: {{- include "ackbox.podLabels" . | nindent 2 }}
 annotations:
-  kubectl.kubernetes.io/default-container: {{ .component }}
-  {{- with .values.podAnnotations }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- merge (dict) .values.podAnnotations (dict "kubectl.kubernetes.io/default-container" .component) | toYaml | nindent 2 }}
 {{- end -}}

@@ -1,8 +1,10 @@
 """`manifests/install`: the chart with its defaults, for `kubectl apply -k`."""
 
 import asyncio
+import copy
 import hashlib
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,8 @@ def write(root: Path) -> None:
         CalledProcessError: the chart is wrong; Helm has said how.
     """
     helm = asyncio.run(locate(tools.helm(), Terminal()))["helm"]
-    (root / INSTALL).write_text(header(root) + plain(render(helm, root / CHART)))
+    objects = plain(yaml.safe_load_all(render(helm, root / CHART)))
+    (root / INSTALL).write_text(header(root) + yaml.safe_dump_all(objects, sort_keys=False, width=120))
 
 
 def render(helm: Path, chart: Path) -> str:
@@ -57,15 +60,15 @@ def render(helm: Path, chart: Path) -> str:
     return done.stdout
 
 
-def plain(rendered: str) -> str:
+def plain(rendered: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
     """Objects as nobody's release."""
-    objects = [each for each in yaml.safe_load_all(rendered) if each]
+    objects = [copy.deepcopy(each) for each in rendered if each]
     for each in objects:
         _strip(each["metadata"])
         template = each.get("spec", {}).get("template")
         if template:
             _strip(template["metadata"])
-    return yaml.safe_dump_all(objects, sort_keys=False, width=120)
+    return objects
 
 
 def _strip(metadata: dict[str, Any]) -> None:

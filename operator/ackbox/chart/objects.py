@@ -1,4 +1,8 @@
-"""Rights and policies as the chart has them: where processes come as ServiceAccounts, not as users of an own cluster."""
+"""Rights and policies as the chart has them.
+
+Processes come as ServiceAccounts, not as users of an own cluster, and nothing is left for the API server to fill in: a tool that
+applies the same objects finds no difference and no conflict.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,6 +28,9 @@ REPLACED = {
 
 ROLE_BINDINGS = ("ClusterRoleBinding", "RoleBinding")
 
+EVERYTHING_MATCHES: dict[str, Any] = {"namespaceSelector": {}, "objectSelector": {}}
+"""What the API server fills into the `matchConstraints` of a policy, which have one owner as a whole."""
+
 
 def in_cluster(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Objects with ServiceAccounts in the place of users.
@@ -32,7 +39,7 @@ def in_cluster(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     ccm = user_name("ccm")
     return [
-        _bound(each) if each["kind"] in ROLE_BINDINGS else _renamed(each)
+        _bound(each) if each["kind"] in ROLE_BINDINGS else _renamed(_completed(each))
         for each in objects
         if each["kind"] not in ROLE_BINDINGS or each["roleRef"]["name"] != ccm
     ]
@@ -47,6 +54,17 @@ def _subject(subject: dict[str, Any]) -> dict[str, Any]:
     if subject["kind"] != "User" or subject["name"] not in accounts:
         return subject
     return {"kind": "ServiceAccount", "name": accounts[subject["name"]], "namespace": NAMESPACE}
+
+
+def _completed(obj: dict[str, Any]) -> dict[str, Any]:
+    """A policy with the API server's defaults; any other object as it is."""
+    if obj["kind"] != "ValidatingAdmissionPolicy":
+        return obj
+    constraints = obj["spec"]["matchConstraints"]
+    rules = [rule | {"scope": "*"} for rule in constraints["resourceRules"]]
+    return obj | {
+        "spec": obj["spec"] | {"matchConstraints": constraints | EVERYTHING_MATCHES | {"resourceRules": rules}}
+    }
 
 
 def _renamed(node: Any) -> Any:

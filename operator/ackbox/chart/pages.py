@@ -55,7 +55,10 @@ def values_yaml() -> str:
 
 def values_schema() -> str:
     """What Helm checks values against. `global` belongs to parent charts, which hand it to every chart below them."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_described(Values.model_json_schema())}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_described(Values.model_json_schema(mode="serialization")),
+    }
     schema["properties"]["global"] = {
         "type": "object",
         "description": "Values of a parent chart; none of them is read.",

@@ -8,29 +8,39 @@ from pydantic.alias_generators import to_camel
 Quantities: TypeAlias = dict[str, str | int | float]
 Texts: TypeAlias = dict[str, str]
 Replicas: TypeAlias = Annotated[int, Field(ge=0)]
+Name: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
-    """Values that belong together; one that isn't known is refused, so that a typing error can't pass unseen."""
+    """Values that belong together.
+
+    One that isn't known is refused, so that a typing error can't pass unseen, and so is one that is missing: Helm fills in
+    the defaults, unless somebody takes one away with `null`, or reuses the values of an older chart without them.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 
 class Image(Section):
     """The image that every process of ackbox runs."""
 
-    repository: Annotated[str, Field(min_length=1)] = "ghcr.io/ackbox/ackbox"
-    """Its name, without tag."""
+    repository: Annotated[str, Field(pattern=r"^([^\s/@:]+(:[0-9]+)?/)?[^\s@:]+$")] = "ghcr.io/ackbox/ackbox"
+    """Its name, without tag and digest."""
     tag: str = ""
     """Its tag; the chart's `appVersion` when empty."""
     digest: Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64})?$")] = ""
     """Its digest, `sha256:…`, which then stands in the place of the tag."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When a node fetches images, those of control planes too."""
-    pull_secrets: list[str] = Field(default_factory=list)
-    """Names of Secrets in the chart's namespace with which nodes may fetch it."""
+    pull_secrets: list[Name] = Field(default_factory=list)
+    """Names of Secrets with which nodes may fetch images: in the chart's namespace, and beside every ManagedCluster."""
 
 
 class ControlPlaneImages(Section):
@@ -67,6 +77,8 @@ class ControlPlanes(Section):
 class Resources(Section):
     """What a container asks for, and may use at the most."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     requests: Quantities = Field(default_factory=dict)
     """What the scheduler sets aside."""
     limits: Quantities = Field(default_factory=dict)
@@ -83,11 +95,13 @@ class Workload(Section):
     node_selector: Texts = Field(default_factory=dict)
     """Labels of the nodes that may run it."""
     tolerations: list[dict[str, Any]] = Field(default_factory=list)
-    """Taints of nodes that it bears."""
+    """Taints of nodes that it bears, as in a Pod."""
+    affinity: dict[str, Any] = Field(default_factory=dict)
+    """What it wants to be near to or far from, as in a Pod; Pods of a kind keep apart without it."""
     priority_class_name: str = ""
     """How much it matters beside other Pods."""
     pod_annotations: Texts = Field(default_factory=dict)
-    """Annotations of the Pods."""
+    """Annotations of its Pods."""
 
 
 class Operator(Workload):
@@ -120,14 +134,14 @@ class Switch(Section):
 
 
 class ServiceMonitor(Section):
-    """A ServiceMonitor for the Prometheus operator."""
+    """A ServiceMonitor for the Prometheus operator, and a PodMonitor for the ccm of every cluster."""
 
     enabled: bool = False
-    """Whether there is one; the cluster must know that kind."""
+    """Whether they are there; the cluster must know these kinds."""
     interval: Annotated[str, Field(pattern="^([0-9]+(ms|s|m|h))+$")] = "30s"
     """How often metrics are read."""
     labels: Texts = Field(default_factory=dict)
-    """Labels by which a Prometheus chooses it."""
+    """Labels by which a Prometheus chooses them."""
 
 
 class Values(Section):
@@ -152,7 +166,7 @@ class Values(Section):
     pod_disruption_budget: Switch = Switch()
     """Whether draining a node leaves a Pod of each process running."""
     service_monitor: ServiceMonitor = ServiceMonitor()
-    """A ServiceMonitor for the Prometheus operator."""
+    """A ServiceMonitor for the Prometheus operator, and a PodMonitor for the ccm of every cluster."""
     pod_labels: Texts = Field(default_factory=dict)
     """Labels of every Pod, beside the chart's own."""
     purge: bool = False

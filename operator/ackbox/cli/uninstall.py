@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @example(
     "ackbox uninstall --kubeconfig ~/.kube/config",
-    "ackbox uninstall --kubeconfig ~/.kube/config --purge && kubectl delete -k manifests/install",
+    "ackbox uninstall --kubeconfig ~/.kube/config --purge && kubectl delete -k manifests/install --ignore-not-found",
 )
 def uninstall(kubeconfig: Path | None, purge: bool, timeout: int) -> None:
     """Say whether ackbox can be removed from a cluster, or make it so. `helm uninstall` runs it first.

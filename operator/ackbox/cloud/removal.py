@@ -8,11 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ackbox.kube.client import CUSTOM_RESOURCE_DEFINITION, Client, Object
+from ackbox.cloud.allocation.addresses_in_cluster import LOAD_BALANCER
+from ackbox.controlplane.labels import COMPONENT_LABEL
+from ackbox.kube.client import CUSTOM_RESOURCE_DEFINITION, SERVICE, Client, Object
 from ackbox.kube.errors import Conflict, NotFound
 from ackbox.resources import CLUSTER_USER, MANAGED_CLUSTER, NODE_POOL, RESOURCES, SERVICE_LOAD_BALANCER, Kind
 from ackbox.resources.base import GROUP, PAUSED_ANNOTATION
 from ackbox.runtime.errors import RuntimeProblem
+from ackbox.runtime.manifests import SYSTEM_NAMESPACE
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +80,15 @@ def complaint(found: Iterable[Found]) -> str:
         f"ackbox is still needed by {', '.join(map(str, held[:NAMED]))}{more}: without it they could never be deleted.\n"
         "Delete them first and try again.\n"
         "To delete everything with ackbox: `ackbox uninstall --purge`; with the chart `helm rollback RELEASE REVISION` to the"
-        " newest revision, `helm upgrade … --reuse-values --set purge=true`, and `helm uninstall` again.\n"
+        " newest revision, `helm upgrade … --reset-then-reuse-values --set purge=true`, and `helm uninstall` again.\n"
         "To keep them for a later installation: `helm uninstall --no-hooks`."
     )
 
 
 async def purge(client: Client, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
     """Delete every object of ackbox in every namespace, then the custom resources; harmless when run again.
+
+    Control planes go with the ManagedClusters that own them.
 
     What hasn't gone by itself after `seconds` loses ackbox's finalizers: nothing else can free it any more.
 
@@ -99,6 +104,7 @@ async def purge(client: Client, seconds: float, now: Callable[[], float] = time.
                 with suppress(NotFound, Conflict):
                     await _delete(client, each, now() > deadline)
             await asyncio.sleep(POLL_SECONDS)
+    await _delete_services(client)
     await _delete_definitions(client, now() + max(CRD_SECONDS, deadline - now()), now)
 
 
@@ -113,6 +119,15 @@ async def _delete(client: Client, found: Found, late: bool) -> None:
     if late:
         logger.warning("%s does not go by itself: its finalizers are removed", found)
         await client.patch(found.kind, name, namespace, {"metadata": {"finalizers": found.foreign_finalizers}})
+
+
+async def _delete_services(client: Client) -> None:
+    """Those of load balancers, which stand beside the data plane: no object owns them, so an operator that is gone leaves them."""
+    found, _ = await client.list(SERVICE, SYSTEM_NAMESPACE, label_selector=f"{COMPONENT_LABEL}={LOAD_BALANCER}")
+    for each in found:
+        metadata = each["metadata"]
+        with suppress(NotFound, Conflict):
+            await client.delete(SERVICE, metadata["name"], SYSTEM_NAMESPACE, uid=metadata["uid"])
 
 
 async def _delete_definitions(client: Client, deadline: float, now: Callable[[], float]) -> None:

@@ -47,12 +47,14 @@ class PodOptions:
 
     Attributes:
         images: what they run.
+        pull_secrets: names of Secrets of their namespace to fetch these with (`ACKBOX_IMAGE_PULL_SECRETS`, by commas).
         priority_class: their PriorityClass; None for the cluster's default (`ACKBOX_PRIORITY_CLASS`).
         etcd_storage: how much an etcd asks for, such as `4Gi` (`ACKBOX_ETCD_STORAGE`).
         etcd_storage_class: of what kind; None for the cluster's default (`ACKBOX_ETCD_STORAGE_CLASS`).
     """
 
     images: Images
+    pull_secrets: tuple[str, ...] = ()
     priority_class: str | None = None
     etcd_storage: str = "4Gi"
     etcd_storage_class: str | None = None
@@ -71,6 +73,7 @@ def from_environment(own: str, environment: Mapping[str, str] = os.environ) -> P
         _filled(getattr(images, field), program="", version="")
     return PodOptions(
         images,
+        pull_secrets=tuple(filter(None, environment.get("ACKBOX_IMAGE_PULL_SECRETS", "").split(","))),
         priority_class=environment.get("ACKBOX_PRIORITY_CLASS") or None,
         etcd_storage=environment.get("ACKBOX_ETCD_STORAGE") or PodOptions.etcd_storage,
         etcd_storage_class=environment.get("ACKBOX_ETCD_STORAGE_CLASS") or None,

@@ -95,6 +95,8 @@ def template(plan: PodPlan, options: PodOptions) -> Manifest:
         spec["initContainers"] = [_start(plan.start, mounts, options)]
     if plan.service_account is not None:
         spec["serviceAccountName"] = plan.service_account
+    if options.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in options.pull_secrets]
     if options.priority_class is not None:
         spec["priorityClassName"] = options.priority_class
     read_once = {path.name: plan.files[path.name] for program in plan.programs for path in program.restarts_for}
