@@ -13,7 +13,8 @@ FOLDER = Path("docs/reference")
 _INTRODUCTION = """# The API
 
 Every object of ackbox is of group `ackbox.dev/v1alpha1` and lives in a namespace, which is an account. The fields carry the
-names of the cloud's own APIs. `kubectl explain` tells the same: `kubectl explain mc.spec --recursive`.
+names of the cloud's own APIs, and where nothing else is said, their meaning. `kubectl explain` tells the same:
+`kubectl explain mc.spec --recursive`.
 
 | kind | short | is |
 | --- | --- | --- |
@@ -121,5 +122,6 @@ def _allowed(field: dict[str, Any]) -> str:
 
 
 def _line(text: str) -> str:
-    """A text as a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """A text as a cell of a table; between backquotes `<` stands for itself."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))

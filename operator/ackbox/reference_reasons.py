@@ -11,6 +11,7 @@ The reason of every event and condition that ackbox writes, and what to do about
 - The codes of [quotas](../quotas.md) and of the [account](../clusters.md#the-account), and what is told of
   [high-risk operations](../high-risk-operations.md), have tables of their own.
 - A Node has the conditions of a kubelet, and the reasons of its Instance.
+- `ackbox logs` and `ackbox status` are of a laptop; [where logs are in a cluster](../troubleshooting.md#what-says-why).
 """
 
 _TITLES = {

@@ -1,4 +1,5 @@
-"""The site builds without a broken link, asks nothing of other hosts, and names commands that exist."""
+"""The site builds without a broken link and with every page in its navigation, asks nothing of other hosts, and names
+commands, files and values that exist. What the pages say of the commands that are run, `tests/e2e/test_docs.py` sees."""
 
 import re
 import shlex
@@ -13,10 +14,10 @@ import click
 import pytest
 import yaml
 
-from ackbox.generate import generated
 from ackbox.reference_cli import commands, walk
 from documents import ROOT, RUN, every_block, pages
 
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 SHOWN = {"console", "text", "yaml", "python"}
 """Languages of blocks that show something."""
 
@@ -57,13 +58,14 @@ def test_the_site_builds_strictly_and_loads_nothing_from_other_hosts(site):
         assert not [each for each in page.found if re.match(r"(https?:)?//", each)], path
 
 
-def test_a_broken_link_fails_the_build(tmp_path):
+def test_a_broken_link_and_a_page_that_nothing_leads_to_fail_the_build(tmp_path):
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     index = tmp_path / "docs" / "index.md"
     lost = "[lost](nowhere.md), [lost](quotas.md#no-such-heading)"
     index.write_text(f"{index.read_text(encoding='utf-8')}\n{lost}\n", encoding="utf-8")
-    with pytest.raises(AssertionError, match=r"(?s)2 warnings.*nowhere\.md.*no-such-heading"):
+    (tmp_path / "docs" / "stray.md").write_text("# Stray\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"(?s)3 warnings.*stray\.md.*nowhere\.md.*no-such-heading"):
         build(tmp_path, tmp_path / "site")
 
 
@@ -87,12 +89,6 @@ def test_commands_are_no_indented_text():
     for path in pages():
         outside = re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         assert commands.findall(outside) == [], path
-
-
-@pytest.mark.parametrize("block", [b for b in every_block() if b.language == RUN], ids=lambda block: block.where)
-def test_commands_can_be_read_by_a_shell(block):
-    done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
 
 
 def scripts() -> dict[str, click.Command]:
@@ -146,16 +142,25 @@ def test_examples_of_the_help_are_taken_by_the_command_line(words):
 
 def test_make_targets_in_pages_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    texts = [path.read_text(encoding="utf-8") for path in pages()]
-    named = {name for text in texts for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)}
+    texts = [path.read_text(encoding="utf-8") for path in (*pages(), CONTRIBUTING)]
+    named = {name for text in texts for name in re.findall(r"(?:`|^|^[A-Z_]+=\S+ )make ([a-z-]+)", text, re.MULTILINE)}
     assert named <= targets
 
 
-def test_every_kind_has_a_page_in_the_navigation():
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    references = [str(path.relative_to("docs")) for path in generated() if path.parts[:2] == ("docs", "reference")]
-    assert len(references) > 13
-    assert [page for page in references if page not in navigation] == []
+def test_files_that_pages_name_are_there():
+    """By their path in the repository, or below the package."""
+    places = (ROOT, ROOT / "operator" / "ackbox")
+    written = re.compile(r"`([a-z_.]+/[\w./-]*\w\.(?:py|md|yaml|lua|json)|[a-z_]+(?:/[a-z_]+)+/)`")
+    found = {(path, each) for path in (*pages(), CONTRIBUTING) for each in written.findall(path.read_text())}
+    assert len(found) > 40
+    assert {(path, each) for path, each in found if not any((place / each).exists() for place in places)} == set()
+
+
+def test_every_dependency_says_what_it_is_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split("[>=]", each)[0] for each in (*project["dependencies"], *project["optional-dependencies"]["dev"])}
+    rows = re.findall(r"^\| (\w[\w, -]+) \| ", (ROOT / "docs/decisions/0003-dependencies.md").read_text(), re.MULTILINE)
+    assert names == {name for row in rows[1:] for name in row.split(", ")}
 
 
 def test_the_workflow_of_the_ci_page_calls_the_action_as_it_is():
@@ -169,11 +174,14 @@ def test_the_workflow_of_the_ci_page_calls_the_action_as_it_is():
 
 
 @pytest.mark.parametrize("block", [b for b in every_block() if b.language == RUN and b.not_run], ids=lambda b: b.where)
-def test_commands_that_are_not_run_name_files_and_values_that_exist(block):
+def test_commands_that_are_not_run_can_be_read_and_name_files_and_values_that_exist(block):
+    read = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
+    assert read.stderr == ""
     words = shlex.split(block.text.replace("\\\n", " "), comments=True)
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
     paths = [word for word in words if "/" in word and word.split("/")[0] in folders]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [path for path in re.findall(r"tests/[\w/]+\.py", block.not_run) if not (ROOT / path).exists()] == []
     if "docker" in words:
         assert (ROOT / "Dockerfile").exists()
     values = yaml.safe_load((ROOT / "charts" / "ackbox" / "values.yaml").read_text())
