@@ -7,15 +7,9 @@ from itertools import count
 
 import pytest
 
-from ackbox.cloud.allocation.addresses_in_cluster import (
-    Exposure,
-    ServiceAddresses,
-    exposure_from,
-    labels,
-    service_name,
-    service_namespace,
-)
-from ackbox.cloud.allocation.listener_ports import FIRST, LAST, ListenerPorts, PortsExhausted, candidates
+from ackbox.cloud.allocation.addresses_in_cluster import ServiceAddresses, labels, service_name, service_namespace
+from ackbox.cloud.allocation.exposure import Exposure, exposure_from
+from ackbox.cloud.allocation.listener_ports import FIRST, LAST, ListenerPorts, candidates
 from ackbox.cloud.allocation.loopback import AddressesExhausted, load_balancer_owner
 from ackbox.cloud.loadbalancers.services import BalancerServices
 from ackbox.cloud.reconciling import Cloud
@@ -67,6 +61,8 @@ class Server:
         return copy.deepcopy(obj)
 
     async def patch(self, kind, name, namespace, patch):
+        if (kind.kind, namespace, name) not in self.objects:
+            raise NotFound(404, "NotFound", name)
         obj = self.objects[kind.kind, namespace, name]
         version = obj["metadata"]["resourceVersion"]
         if patch.get("metadata", {}).get("resourceVersion", version) != version:
@@ -161,6 +157,21 @@ async def test_a_service_that_was_changed_by_hand_is_mended(server):
     assert server.service(API_SERVER)["spec"]["ports"][0]["port"] == 6443
 
 
+async def test_a_service_goes_with_its_cluster_and_with_no_other(server):
+    addresses, apart = pool(server), ServiceAddresses(server, lambda *_: None, IPv4Network("127.16.0.0/16"), INSIDE)
+    with pytest.raises(NotFound):
+        await apart.reserve(API_SERVER, USE)
+    assert server.objects == {}
+    await addresses.reserve(API_SERVER, USE)
+    del server.service(API_SERVER)["metadata"]["ownerReferences"]
+    await addresses.reserve(API_SERVER, USE)
+    references = server.service(API_SERVER)["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in references] == ["c-1"]
+    references[0]["uid"] = "c-0"
+    with pytest.raises(AddressesExhausted, match="Service team-a/demo-apiserver1 is being deleted"):
+        await addresses.reserve(API_SERVER, USE)
+
+
 async def test_somebody_elses_service_is_left_alone_and_named(server):
     body = {"metadata": {"name": "demo-apiserver1"}, "spec": {"selector": {"app": "theirs"}}}
     await server.create(SERVICE, body, "team-a")
@@ -224,6 +235,18 @@ async def test_of_type_load_balancer_it_is_dialled_at_the_address_that_was_given
     assert server.service(API_SERVER)["spec"]["type"] == "ClusterIP"
 
 
+async def test_another_type_comes_with_its_implementation(server):
+    await pool(server).reserve(BALANCER, AddressUse.LOAD_BALANCER)
+    with pytest.raises(AddressesExhausted, match="has no address yet"):
+        await pool(server, Exposure("LoadBalancer", "metal")).reserve(BALANCER, AddressUse.LOAD_BALANCER)
+    service = server.service(BALANCER)
+    assert (service["spec"]["type"], service["spec"]["loadBalancerClass"]) == ("LoadBalancer", "metal")
+    # Later nobody may choose another one.
+    service["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    await pool(server, Exposure("LoadBalancer", "other")).reserve(BALANCER, AddressUse.LOAD_BALANCER)
+    assert service["spec"]["loadBalancerClass"] == "metal"
+
+
 def test_a_type_that_services_do_not_have_is_refused():
     assert exposure_from({}) == Exposure()
     assert exposure_from({"ACKBOX_SLB_SERVICE_TYPE": "NodePort", "ACKBOX_SLB_LOAD_BALANCER_CLASS": ""}) == Exposure(
@@ -246,9 +269,23 @@ async def test_a_port_of_the_data_plane_is_one_listeners_only_and_stays_it(serve
     assert len({*first.values(), *second.values()}) == 3
     assert all(FIRST <= port <= LAST for port in first.values())
     assert await ListenerPorts(server).assign(("n", "a"), [(80, "tcp"), (80, "udp")]) == first
-    assert await ports.assign(("n", "a"), [(80, "udp")]) == {(80, "udp"): first[80, "udp"]}
+    await ports.release_others(("n", "a"), [(80, "udp")])
     held = server.objects["ConfigMap", "ackbox-system", "listener-ports"]["data"].values()
     assert sorted(held) == ["n/a/80/udp", "n/b/80/tcp"]
+
+
+async def test_what_was_given_out_stays_so_though_the_config_map_was_deleted(server):
+    ports, key = ListenerPorts(server), ("ConfigMap", "ackbox-system", "listener-ports")
+    first = await ports.assign(("n", "a"), [(80, "tcp")])
+    del server.objects[key]
+    second = await ports.assign(("n", "b"), [(80, "tcp")])
+    assert server.objects[key]["data"] == {
+        str(first[80, "tcp"]): "n/a/80/tcp",
+        str(second[80, "tcp"]): "n/b/80/tcp",
+    }
+    # The next operator learns from the Services what it was.
+    del server.objects[key]
+    assert await ListenerPorts(server).assign(("n", "c"), [(81, "tcp")], {(81, "tcp"): 20_077}) == {(81, "tcp"): 20_077}
 
 
 async def test_two_that_would_begin_at_the_same_port_get_two(server, monkeypatch):
@@ -256,9 +293,8 @@ async def test_two_that_would_begin_at_the_same_port_get_two(server, monkeypatch
     ports = ListenerPorts(server)
     found = await ports.assign(("n", "a"), [(80, "tcp"), (81, "tcp")])
     assert sorted(found.values()) == [20_000, 20_001]
-    with pytest.raises(PortsExhausted, match="1 of 1 ports wait"):
-        await ports.assign(("n", "b"), [(80, "tcp")])
-    await ports.assign(("n", "a"), [])
+    assert await ports.assign(("n", "b"), [(80, "tcp")]) == {}
+    await ports.release_others(("n", "a"), [])
     assert await ports.assign(("n", "b"), [(80, "tcp")])
 
 
@@ -332,6 +368,26 @@ async def test_a_service_has_the_ports_of_its_load_balancers_listeners(rig):
     assert len(rig.server.writes) == writes
 
 
+async def test_a_port_is_free_only_when_no_service_leads_to_it(rig):
+    rig.listen(80)
+    (port,) = await rig.settle()
+    rig.world.listeners.remove(rig.world.listeners.get("n", "a-80-tcp"))
+    patch, held = rig.server.patch, rig.server.objects["ConfigMap", "ackbox-system", "listener-ports"]
+
+    async def dies(kind, *call):
+        if kind == SERVICE:
+            raise Conflict(409, "Conflict", "the operator ends here")
+        return await patch(kind, *call)
+
+    rig.server.patch = dies
+    with pytest.raises(Conflict):
+        await rig.settle()
+    assert held["data"] == {str(port["targetPort"]): "n/a/80/tcp"}
+    rig.server.patch = patch
+    assert await rig.settle() == [PLACEHOLDER]
+    assert held["data"] == {}
+
+
 async def test_of_a_range_the_first_hundred_ports_are_open(rig):
     rig.listen(0, "tcp", startPort=1000, endPort=1999)
     ports = [port["port"] for port in await rig.settle()]
@@ -344,6 +400,14 @@ async def test_the_ports_of_a_load_balancer_that_is_gone_are_free_again(rig):
     rig.world.load_balancers.remove(rig.world.load_balancers.get("n", "a"))
     await rig.controller.reconcile(("n", "a"))
     assert not rig.server.objects["ConfigMap", "ackbox-system", "listener-ports"]["data"]
+
+
+async def test_a_load_balancer_whose_finalizer_was_taken_off_leaves_no_service(rig):
+    rig.listen(80)
+    await rig.settle()
+    rig.world.load_balancers.remove(rig.world.load_balancers.get("n", "a"))
+    await rig.controller.reconcile(("n", "a"))
+    assert rig.server.service(load_balancer_owner("n", "a")) is None
 
 
 async def test_the_ports_of_one_that_went_while_nobody_looked_are_free_again(rig):
@@ -362,6 +426,6 @@ async def test_the_ports_of_one_that_went_while_nobody_looked_are_free_again(rig
 async def test_a_listener_for_which_no_port_is_left_is_told_of(rig, monkeypatch):
     monkeypatch.setattr("ackbox.cloud.allocation.listener_ports.candidates", lambda _: iter(()))
     rig.listen(80)
-    with pytest.raises(Retry):
+    with pytest.raises(Retry, match="1 of 1 ports wait"):
         await rig.settle()
     assert [reason for reason, _ in rig.events.warnings] == ["ListenerPortsExhausted"]

@@ -8,10 +8,12 @@ from small_cluster import ApiServer
 
 from ackbox.cloud.allocation import ids
 from ackbox.cloud.allocation.loopback import LoopbackAddresses
+from ackbox.cloud.clusters.controller import Clusters
 from ackbox.cloud.clusters.endpoint import GONE
 from ackbox.cloud.clusters.managed import ManagedClusters
 from ackbox.cloud.reconciling import Cloud
 from ackbox.cloud.world import World
+from ackbox.kube.errors import ApiError, Conflict, Forbidden, Invalid, Unavailable
 from ackbox.resources import ManagedCluster
 
 pytestmark = pytest.mark.asyncio
@@ -280,3 +282,59 @@ async def test_a_hibernated_cluster_sends_nobody_to_its_stopped_api_server_and_c
     assert found.state is None
     assert found.spec == awake.spec
     assert account.servers == ["127.42.1.1"]
+
+
+async def test_an_api_server_whose_address_was_lost_gets_another_and_is_started_anew():
+    account = Account()
+    await account.up()
+    before = account.servers
+    pool = account.loopback
+
+    async def lost(owner, _use, before=None):
+        return (
+            "127.42.3.3"
+            if owner.startswith("apiserver/") and before is not None
+            else await reserve(owner, _use, before)
+        )
+
+    reserve, pool.reserve = pool.reserve, lost
+    assert (await account.look()).state.reason == "StartingControlPlane"
+    assert [row["address"] for row in account.stored("ManagedCluster", "c")["status"]["controlPlane"]] == ["127.42.3.3"]
+    await account.up()
+    assert account.servers == ["127.42.3.3"] != before
+    assert str(account.planes.specs[-1].members[0].address) == "127.42.3.3"
+
+
+class Events:
+    def __init__(self):
+        self.warnings = []
+
+    async def warning(self, _obj, reason, text):
+        self.warnings.append((reason, text))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Forbidden(403, "Forbidden", "exceeded quota: pods"), True),
+        (Invalid(422, "Invalid", "spec.template: violates PodSecurity"), True),
+        (ApiError(400, "BadRequest", "admission webhook denied the request"), True),
+        (Conflict(409, "Conflict", "changed"), False),
+        (Unavailable(0, "Unreachable", "no answer"), False),
+    ],
+    ids=["quota", "policy", "webhook", "conflict", "no answer"],
+)
+async def test_what_refuses_a_control_plane_is_told_and_what_passes_is_not(error, told, monkeypatch):
+    account, events = Account(), Events()
+    clusters = Clusters(Cloud(account.server, account.world, events, None, None, account.loopback), account.planes, [])
+
+    async def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr(ManagedClusters, "ensure", refused)
+    obj = account.stored("ManagedCluster", "c")
+    with pytest.raises(type(error)):
+        await clusters._run(obj, ManagedCluster.model_validate(obj))
+    said = account.stored("ManagedCluster", "c")["status"].get("conditions") or []
+    assert [each["message"] for each in said if each["type"] == "Ready"] == [str(error)] * told
+    assert events.warnings == [("ControlPlaneFailed", str(error))] * told

@@ -232,8 +232,11 @@ def test_a_machine_that_is_off_has_no_pods_and_changes_no_other() -> None:
 
 def test_a_budget_guards_several_members_and_never_a_single_one() -> None:
     assert made(SINGLE).budgets == ()
-    for budget in made(AVAILABLE).budgets:
-        assert budget["spec"]["maxUnavailable"] == 1
+    of_servers, of_etcd = made(AVAILABLE).budgets
+    assert of_servers["spec"]["maxUnavailable"] == 1
+    # Counted from what is there: with a master off already, one less would be no majority.
+    assert of_etcd["spec"]["minAvailable"] == 2
+    for budget in (of_servers, of_etcd):
         wanted = budget["spec"]["selector"]["matchLabels"].items()
         chosen = [name for name, pod in pods(made(AVAILABLE)) if wanted <= pod["metadata"]["labels"].items()]
         assert len(chosen) > 1
@@ -319,6 +322,7 @@ def test_images_come_from_where_whoever_installs_says() -> None:
     environment = {
         "ACKBOX_IMAGE_KUBERNETES": "mirror.test/{program}:{version}",
         "ACKBOX_IMAGE_PULL_POLICY": "Always",
+        "ACKBOX_IMAGE_PULL_SECRETS": "one,two",
         "ACKBOX_IMAGE_ETCD": "",
         "ACKBOX_ETCD_STORAGE_CLASS": "fast",
     }
@@ -330,6 +334,8 @@ def test_images_come_from_where_whoever_installs_says() -> None:
     found = made(SINGLE, options=options)
     assert found.etcd["etcd"].body["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
     assert {each["imagePullPolicy"] for _, pod in pods(found) for each in containers(pod)} == {"Always"}
+    for _, pod in pods(found):
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
 
 
 def test_an_image_with_an_unknown_placeholder_is_refused() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ackbox.ccm.usage.server import PORT
-from ackbox.cloud.allocation.addresses_in_cluster import Exposure, labels, service
-from ackbox.cloud.clusters.agents import wanted
+from ackbox.cloud.allocation.addresses_in_cluster import labels, service
+from ackbox.cloud.allocation.exposure import Exposure
 from ackbox.controlplane.images import Images, PodOptions
 from ackbox.controlplane.incluster_ccm import METRICS_API_PORT, objects
 from ackbox.controlplane.incluster_state import changed, rolled_out, settled, troubles
@@ -19,7 +19,8 @@ from ackbox.resources import ManagedCluster
 
 def workload(revision: str = "a", wanted: int = 1, **status: int) -> dict[str, Any]:
     metadata = {"name": "demo", "generation": 2, "annotations": {REVISION_ANNOTATION: revision}}
-    return {"metadata": metadata, "spec": {"replicas": wanted}, "status": {"observedGeneration": 2, **status}}
+    spec, current = {"replicas": wanted}, {"observedGeneration": 2, **status}
+    return {"kind": "StatefulSet", "metadata": metadata, "spec": spec, "status": current}
 
 
 DONE = {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
@@ -66,10 +67,14 @@ def test_what_keeps_pods_from_running_is_told() -> None:
         {"metadata": {"name": "d"}},
     ]
     refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
-    workloads = [{"metadata": {"name": "demo"}, "status": {"conditions": [refused]}}, workload()]
-    assert troubles(pods, workloads) == (
+    deployment = {"kind": "Deployment", "metadata": {"name": "demo"}, "spec": {}, "status": {"conditions": [refused]}}
+    assert troubles(pods, [deployment, workload(**DONE), workload(wanted=0)]) == (
         "Deployment demo: exceeded quota; Pod a: Unschedulable: no node has room;"
         " Pod b, container kwok: ImagePullBackOff: no such image"
+    )
+    # It says by Events only what refuses its Pod.
+    assert troubles([], [workload(), workload() | {"status": {}}]) == (
+        "StatefulSet demo has no Pod: `kubectl describe statefulset demo` says why"
     )
     assert troubles([], []) == ""
 
@@ -128,18 +133,3 @@ def test_the_ccm_of_a_registered_cluster_needs_no_control_plane() -> None:
 def test_a_cluster_that_sleeps_has_no_ccm() -> None:
     assert made(cluster())["Deployment"]["spec"]["replicas"] == 1
     assert made(cluster(emulation={"hibernated": True}))["Deployment"]["spec"]["replicas"] == 0
-
-
-@pytest.mark.parametrize(
-    ("obj", "expected"),
-    [
-        (None, False),
-        ({"spec": {}}, False),
-        ({"spec": {}, "status": {"controlPlane": [{"name": "a"}]}}, True),
-        ({"spec": {"clusterType": "ExternalKubernetes"}}, True),
-    ],
-)
-def test_a_ccm_comes_with_the_first_api_server_or_with_the_registration(
-    obj: dict[str, Any] | None, expected: bool
-) -> None:
-    assert wanted(obj) is expected

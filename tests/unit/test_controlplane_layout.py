@@ -160,7 +160,7 @@ def test_a_time_zone_is_the_controllers_and_restarts_no_api_server(home: Home, s
 def test_a_renewed_certificate_restarts_kwok_only(home: Home, spec: ControlPlaneSpec) -> None:
     def texts() -> dict[str, str]:
         groups = groups_of(home, spec).all
-        return {group.name: render_group(group, Path("/pid"), home.logs) for group in groups}
+        return {group.name: render_group(group, Path("/launcher"), Path("/pid"), home.logs) for group in groups}
 
     before = texts()
     for certificate in (home.clusters / spec.cluster_id / "pki").glob("*.crt"):

@@ -9,7 +9,6 @@ import small_control_plane
 from cryptography import x509
 from small_control_plane import groups_of
 
-from ackbox.controlplane import local
 from ackbox.controlplane.local import LocalControlPlane
 from ackbox.controlplane.spec import ControlPlaneSpec
 from ackbox.kube.connection import Connection, parse_kubeconfig
@@ -43,24 +42,6 @@ def test_the_ccm_is_another_user_than_the_administrator(home: Home, spec: Contro
     assert ccm.server == admin.server
     assert ("CN=ackbox:admin" in _subject(admin), "CN=ackbox:ccm" in _subject(ccm)) == (True, True)
     assert "system:masters" not in _subject(ccm)
-
-
-@pytest.mark.parametrize(
-    ("changed", "well", "waits"),
-    [
-        ([], "ab", ""),
-        (["a"], "ab", ""),
-        (["a", "b"], "ab", "b"),
-        (["a", "b", "c"], "abc", "bc"),
-        (["b"], "b", "b"),
-        (["a"], "bc", ""),
-        (["a", "b"], "b", "b"),
-        (["a", "b"], "", ""),
-    ],
-)
-def test_members_restart_one_at_a_time_while_the_others_answer(changed: list[str], well: str, waits: str) -> None:
-    answers = {name: name in well for name in sorted({*"ab", *changed, *well})}
-    assert local.postponed(changed, answers) == set(waits)
 
 
 async def test_remove_deletes_exactly_the_clusters_keys(

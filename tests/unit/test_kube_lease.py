@@ -169,6 +169,29 @@ async def test_somebody_elses_change_of_the_lease_does_not_end_the_work():
     await replica.stop()
 
 
+async def test_a_lease_whose_taking_was_answered_late_is_renewed_before_the_work_begins():
+    server = Server()
+    client, moments = server.client("a"), []
+    patch, create = client.patch, client.create
+
+    async def late(*call):
+        made = await create(*call)
+        await asyncio.sleep(0.3)  # longer than the deadline
+        return made
+
+    async def noted(*call):
+        moments.append("renewed")
+        return await patch(*call)
+
+    client.create, client.patch = late, noted
+
+    async def work():
+        moments.append("work")
+
+    await lead(client, "ackbox-operator", pod("a"), work, Timing(duration=0.4, deadline=0.2, period=0.02))
+    assert moments[:2] == ["renewed", "work"]
+
+
 async def test_an_error_of_the_work_comes_through_and_gives_the_lease_back():
     server = Server()
 

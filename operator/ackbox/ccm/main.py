@@ -12,7 +12,7 @@ from ackbox.ccm.cluster import run_cluster
 from ackbox.ccm.facts import ClusterFacts, facts_of
 from ackbox.ccm.management import management_store, watched
 from ackbox.ccm.metrics import REGISTRY
-from ackbox.ccm.release import SERVICES_FINALIZER, release
+from ackbox.ccm.release import release
 from ackbox.ccm.store import Store
 from ackbox.ccm.usage.server import Front
 from ackbox.kube.cache import Key, key_of
@@ -23,6 +23,7 @@ from ackbox.kube.serving import CCM_PORT, metrics_api_files, of_registry, serve,
 from ackbox.kube.settings import Settings
 from ackbox.kube.watching import watch
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
+from ackbox.resources.base import SERVICES_FINALIZER
 from ackbox.resources.managedcluster import ClusterPhase
 
 logger = logging.getLogger(__name__)

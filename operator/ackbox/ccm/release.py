@@ -13,12 +13,8 @@ from ackbox.ccm.services.status import service_patch
 from ackbox.kube.client import SERVICE, Client, Object
 from ackbox.kube.connection import Connection
 from ackbox.kube.errors import ApiError, NotFound
-from ackbox.resources.base import GROUP
 
 logger = logging.getLogger(__name__)
-
-SERVICES_FINALIZER = f"{GROUP}/services"
-"""On ManagedClusters of registered clusters, while Services there may have something from here."""
 
 PATIENCE = 30.0
 """Seconds to try; a cluster that is gone for good must not hold up the removal."""

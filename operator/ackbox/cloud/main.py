@@ -10,9 +10,10 @@ from prometheus_client import REGISTRY
 from ackbox.cloud.access.controller import ClusterUsers
 from ackbox.cloud.accounts.controller import Accounts
 from ackbox.cloud.acls.controller import AccessControlLists
-from ackbox.cloud.allocation.addresses_in_cluster import ServiceAddresses, exposure_from
+from ackbox.cloud.allocation.addresses_in_cluster import ServiceAddresses
 from ackbox.cloud.allocation.book import Book
 from ackbox.cloud.allocation.eips import ElasticAddresses
+from ackbox.cloud.allocation.exposure import exposure_from
 from ackbox.cloud.allocation.ledger import Ledgers
 from ackbox.cloud.allocation.listener_ports import ListenerPorts
 from ackbox.cloud.allocation.loopback import AddressPool, LoopbackAddresses

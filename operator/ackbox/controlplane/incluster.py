@@ -2,59 +2,46 @@
 
 import asyncio
 import base64
+import logging
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from functools import partial
 from ipaddress import IPv4Address
+from typing import TypeAlias
 
 from ackbox.controlplane import kwok
 from ackbox.controlplane.images import PodOptions
+from ackbox.controlplane.incluster_calls import Held, connection, etcd_answers, healthy, server_answers
 from ackbox.controlplane.incluster_keys import Keyring
 from ackbox.controlplane.incluster_manifests import (
     DISRUPTION_BUDGET,
     WORKLOADS,
     Manifests,
+    Workload,
     etcd_service,
     manifests,
     secret_name,
     stand_in,
 )
 from ackbox.controlplane.incluster_objects import Objects
-from ackbox.controlplane.incluster_programs import BOOTSTRAP_FILE, Programs
+from ackbox.controlplane.incluster_programs import Programs
 from ackbox.controlplane.incluster_state import changed, rolled_out, settled, troubles
 from ackbox.controlplane.labels import CLUSTER_ID_LABEL, object_name
 from ackbox.controlplane.local import RBAC, SERVICE_ACCOUNT
 from ackbox.controlplane.spec import ControlPlaneSpec, EtcdMember, Member
-from ackbox.controlplane.turns import first, postponed
+from ackbox.controlplane.turns import ETCD_RUNS, ETCD_WORKS, Ask, Members, first, waiting
 from ackbox.kube.client import POD, SECRET, SERVICE, Client, Object
 from ackbox.kube.connection import Connection
 from ackbox.kube.errors import ApiError, NotFound
 from ackbox.resources import Kind
-from ackbox.runtime.certificates import Clock, KeyPair, utc_now
-from ackbox.runtime.etcd import ETCD_PORT
+from ackbox.runtime.certificates import Clock, utc_now
 from ackbox.runtime.kubernetes import API_PORT
 from ackbox.runtime.manifests import apply, documents
 
-ANSWER_SECONDS = 5.0
-"""How long a program of a control plane may take to say that it is well."""
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Held:
-    """What is known of a control plane that was looked at.
-
-    Attributes:
-        etcd: its members, or what stands in for them.
-        files: the texts in its Secret, by file name.
-    """
-
-    etcd: tuple[EtcdMember, ...]
-    files: Mapping[str, str] = field(repr=False)
-
-    def pair(self, name: str) -> KeyPair:
-        """A certificate with its key."""
-        return KeyPair(self.files[f"{name}.crt"], self.files[f"{name}.key"])
+Live: TypeAlias = dict[tuple[Kind, str], Object]
+"""What there is of a control plane, by kind and name."""
 
 
 class InClusterControlPlane:
@@ -87,19 +74,21 @@ class InClusterControlPlane:
             etcd = spec.etcd or stand_in(await self._etcd_address(spec))
             wanted = await self._prepare(spec, etcd)
             live = await self._live(spec)
-            waiting = await self._waiting(spec, wanted, live)
+            late = await self._late(spec, wanted, live)
             if not await self._equip(spec):
-                waiting |= {each.name for each in wanted.controllers if not _runs(live.get((each.kind, each.name)))}
-            there = [live.get((each.kind, each.name)) for each in wanted.workloads if each.name in waiting]
-            there += [
-                await self._objects.apply(each.kind, settled(each.body, live.get((each.kind, each.name))), spec.uid)
-                for each in wanted.workloads
-                if each.name not in waiting
-            ]
+                late |= {each.name for each in wanted.controllers if not _runs(live.get((each.kind, each.name)))}
+            there = []
+            for each in wanted.workloads:
+                obj = live.get((each.kind, each.name))
+                if each.name not in late:
+                    body = settled(each.body, obj)
+                    obj = await self._objects.apply(each.kind, body, spec.uid, known=obj is not None)
+                there.append(obj)
             for budget in wanted.budgets:
-                await self._objects.apply(DISRUPTION_BUDGET, budget, spec.uid)
+                known = (DISRUPTION_BUDGET, budget["metadata"]["name"]) in live
+                await self._objects.apply(DISRUPTION_BUDGET, budget, spec.uid, known)
             await self._delete_others(wanted, live)
-            return not waiting and all(map(rolled_out, there))
+            return not late and all(map(rolled_out, there))
 
     def progress(self, spec: ControlPlaneSpec) -> str | None:
         """Which Pods don't start and why, for people, as far as it was seen at the last look."""
@@ -182,10 +171,11 @@ class InClusterControlPlane:
     async def _etcd_address(self, spec: ControlPlaneSpec) -> str:
         """Where the etcd is dialled of a cluster without an etcd in its spec."""
         body, held = etcd_service(spec), self._held.get(spec.cluster_id)
-        if held is not None:
+        found = await self._objects.find(SERVICE, body["metadata"]["name"], spec.namespace, spec.uid)
+        # Only to get it back: who applies the address is written down, and that would be a write at each new operator.
+        if found is None and held is not None:
             body["spec"]["clusterIP"] = str(held.etcd[0].address)
-        await self._objects.find(SERVICE, body["metadata"]["name"], spec.namespace, spec.uid)
-        made = await self._objects.apply(SERVICE, body, spec.uid)
+        made = await self._objects.apply(SERVICE, body, spec.uid, known=True)
         address: str = made["spec"]["clusterIP"]
         return address
 
@@ -195,43 +185,50 @@ class InClusterControlPlane:
         found = await self._objects.find(SECRET, secret_name(spec.name), spec.namespace, spec.uid)
         kept = _texts(found) if found is not None else held.files if held is not None else {}
         keyring = Keyring(kept, self._clock)
-        wanted = manifests(spec, etcd, keyring, self._options)
+        wanted = await asyncio.to_thread(manifests, spec, etcd, keyring, self._options)
         await self._objects.write_secret(wanted.secret, found)
         self._held[spec.cluster_id] = Held(etcd, keyring.files)
         return wanted
 
-    async def _live(self, spec: ControlPlaneSpec) -> dict[tuple[Kind, str], Object]:
+    async def _live(self, spec: ControlPlaneSpec) -> Live:
         """What there is of the control plane."""
         kinds = (*WORKLOADS, DISRUPTION_BUDGET)
         found = await self._objects.of_cluster(spec.cluster_id, kinds, spec.namespace)
         return {(kind, obj["metadata"]["name"]): obj for kind, obj in found}
 
-    async def _waiting(
-        self, spec: ControlPlaneSpec, wanted: Manifests, live: Mapping[tuple[Kind, str], Object]
-    ) -> set[str]:
+    def _connection(self, spec: ControlPlaneSpec, address: IPv4Address, port: int) -> Connection:
+        return connection(self._held[spec.cluster_id], spec, address, port)
+
+    async def _late(self, spec: ControlPlaneSpec, wanted: Manifests, live: Live) -> set[str]:
         """Names of the workloads that should be replaced, but not now."""
-        etcd = {each.name: partial(self._etcd_answers, spec, each) for each in spec.etcd if each.running}
-        servers = {each.name: partial(self._answers, spec, each) for each in spec.running}
-        found: set[str] = set()
-        for workloads, answers in ((wanted.etcd, etcd), (wanted.api_servers, servers)):
-            here = {name: (workloads[name], live.get((workloads[name].kind, workloads[name].name))) for name in answers}
-            replaced = [name for name, (workload, obj) in here.items() if obj and changed(workload.body, obj)]
-            if not replaced or len(here) == 1:
-                continue
-            well = {name: rolled_out(obj) and await answers[name]() for name, (_, obj) in here.items()}
-            found |= {workloads[name].name for name in postponed(replaced, well)}
-        return found
+        held, etcd = self._held[spec.cluster_id], {each.name: each for each in spec.etcd if each.running}
+        works = {name: partial(etcd_answers, held, each, ETCD_WORKS) for name, each in etcd.items()}
+        runs = {name: partial(etcd_answers, held, each, ETCD_RUNS) for name, each in etcd.items()}
+        serves = {each.name: partial(server_answers, held, spec, each) for each in spec.running}
+        of_etcd, of_servers = await waiting(
+            Members(
+                _changed(wanted.etcd, etcd, live), _whole(wanted.etcd, works, live), _whole(wanted.etcd, runs, live)
+            ),
+            Members(_changed(wanted.api_servers, serves, live), _whole(wanted.api_servers, serves, live)),
+        )
+        return {wanted.etcd[name].name for name in of_etcd} | {wanted.api_servers[name].name for name in of_servers}
 
     async def _equip(self, spec: ControlPlaneSpec) -> bool:
         """Give the cluster what its own users need, as soon as an API server answers; whether it has it."""
         if spec.cluster_id in self._equipped:
             return True
         for member in spec.running:
-            if await self._answers(spec, member):
+            if not await self._answers(spec, member):
+                continue
+            try:
                 async with Client(self._connection(spec, member.address, API_PORT)) as workload:
                     await apply(workload, documents([RBAC]))
-                self._equipped.add(spec.cluster_id)
-                return True
+            except ApiError as error:
+                # What else is to be applied may be what mends it.
+                logger.warning("cluster %s/%s refuses what KWOK needs: %s", spec.namespace, spec.name, error)
+                continue
+            self._equipped.add(spec.cluster_id)
+            return True
         return False
 
     async def _works(self, spec: ControlPlaneSpec) -> bool:
@@ -245,7 +242,7 @@ class InClusterControlPlane:
         except ApiError:
             return False
         kubelet = self._connection(spec, spec.kubelet_address, kwok.KUBELET_PORT)
-        return await _healthy(kubelet, "/healthz") and await self._rolled_out(spec, "kwok")
+        return await healthy(kubelet, "/healthz") and await self._rolled_out(spec, "kwok")
 
     async def _rolled_out(self, spec: ControlPlaneSpec, part: str) -> bool:
         try:
@@ -254,20 +251,10 @@ class InClusterControlPlane:
             return False
 
     async def _answers(self, spec: ControlPlaneSpec, member: Member) -> bool:
-        if spec.cluster_id not in self._held:
-            return False
-        return await _healthy(self._connection(spec, member.address, API_PORT), "/readyz")
+        held = self._held.get(spec.cluster_id)
+        return held is not None and await server_answers(held, spec, member)
 
-    async def _etcd_answers(self, spec: ControlPlaneSpec, member: EtcdMember) -> bool:
-        held = self._held[spec.cluster_id]
-        client, url = held.pair("etcd-client"), f"https://{member.address}:{ETCD_PORT}"
-        return await _healthy(Connection(url, held.files["etcd-ca.crt"], client.certificate, client.key), "/health")
-
-    def _connection(self, spec: ControlPlaneSpec, address: IPv4Address, port: int) -> Connection:
-        own = self._held[spec.cluster_id].pair(BOOTSTRAP_FILE)
-        return Connection(f"https://{address}:{port}", spec.ca_cert_pem, own.certificate, own.key)
-
-    async def _delete_others(self, wanted: Manifests, live: Mapping[tuple[Kind, str], Object]) -> None:
+    async def _delete_others(self, wanted: Manifests, live: Live) -> None:
         kept = {(each.kind, each.name) for each in wanted.workloads}
         kept |= {(DISRUPTION_BUDGET, each["metadata"]["name"]) for each in wanted.budgets}
         for (kind, name), obj in live.items():
@@ -275,13 +262,19 @@ class InClusterControlPlane:
                 await self._objects.delete(kind, obj)
 
 
-async def _healthy(connection: Connection, path: str) -> bool:
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS), Client(connection) as client:
-            await client.text(path)
-    except (ApiError, TimeoutError):
-        return False
-    return True
+def _changed(workloads: Mapping[str, Workload], members: Iterable[str], live: Live) -> list[str]:
+    """Which of these members run differently from what is wanted."""
+    there = {name: live.get((workloads[name].kind, workloads[name].name)) for name in members}
+    return [name for name, obj in there.items() if obj is not None and changed(workloads[name].body, obj)]
+
+
+def _whole(workloads: Mapping[str, Workload], questions: Mapping[str, Ask], live: Live) -> dict[str, Ask]:
+    """The same questions; a member whose Pod isn't ready, or is another's than the one wanted, needn't be asked."""
+
+    async def ask(name: str) -> bool:
+        return rolled_out(live.get((workloads[name].kind, workloads[name].name))) and await questions[name]()
+
+    return {name: partial(ask, name) for name in questions}
 
 
 def _runs(obj: Object | None) -> bool:

@@ -245,16 +245,22 @@ def _claim(name: str, options: PodOptions) -> Manifest:
 
 
 def _budgets(spec: ControlPlaneSpec, etcd: Sequence[EtcdMember]) -> tuple[Manifest, ...]:
-    """One member at a time: only where there are several, for a single one could never be moved else."""
-    several = {API_SERVER: len(spec.members) > 1, ETCD: len(etcd) > 1}
+    """One member at a time: only where there are several, for a single one could never be moved else.
+
+    Of an etcd its majority: where a master is off already, no other member may be moved.
+    """
+    guarded = {
+        API_SERVER: (len(spec.members), {"maxUnavailable": 1}),
+        ETCD: (len(etcd), {"minAvailable": len(etcd) // 2 + 1}),
+    }
     return tuple(
         {
             "metadata": metadata(spec, labels.object_name(spec.name, program)),
             "spec": {
-                "maxUnavailable": 1,
+                **limit,
                 "selector": {"matchLabels": {labels.CLUSTER_ID_LABEL: spec.cluster_id, labels.PROGRAM_LABEL: program}},
             },
         }
-        for program, many in several.items()
-        if many
+        for program, (count, limit) in guarded.items()
+        if count > 1
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ackbox.controlplane.incluster_state import owned
+from ackbox.controlplane.incluster_state import of_a_cluster, owned
 from ackbox.controlplane.labels import CLUSTER_ID_LABEL
 from ackbox.kube.client import SECRET, Client, Object
 from ackbox.kube.conditions import merge_difference
-from ackbox.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
 from ackbox.resources import Kind
 from ackbox.runtime.errors import RuntimeProblem
 
@@ -41,24 +41,26 @@ class Objects:
             found = await self._client.get(kind, name, namespace)
         except NotFound:
             return None
-        if not owned(found, owner):
-            await self._give_way(kind, found)
-        return found
+        if owned(found, owner):
+            return found
+        where = f"{kind} {namespace}/{name}"
+        if of_a_cluster(found):
+            # The owner's uid is no cluster's any more, so the garbage collector takes it away.
+            raise Conflict(409, "Conflict", f"{where} of an earlier cluster is being deleted")
+        text = f"{where} isn't ackbox's own; the cluster of that name needs it: delete or rename it"
+        raise RuntimeProblem(text)
 
-    async def apply(self, kind: Kind, body: Object, owner: str) -> Object:
-        """Server-side apply.
+    async def apply(self, kind: Kind, body: Object, owner: str, known: bool = False) -> Object:
+        """Server-side apply, which would take over whatever has the name: so that is looked at first, unless it is known.
 
         Raises:
             Conflict: what has the name belongs to an earlier cluster, and goes.
             RuntimeProblem: it is somebody else's.
         """
         metadata = body["metadata"]
-        try:
-            return await self._client.apply(kind, body, FIELD_MANAGER, metadata["namespace"])
-        except Invalid:
-            # What can't be changed in place may be another owner's.
+        if not known:
             await self.find(kind, metadata["name"], metadata["namespace"], owner)
-            raise
+        return await self._client.apply(kind, body, FIELD_MANAGER, metadata["namespace"])
 
     async def write_secret(self, wanted: Object, found: Object | None) -> None:
         """Create a Secret, or bring the one that was found to what is wanted.
@@ -87,13 +89,3 @@ class Objects:
             await self._client.delete(kind, metadata["name"], metadata["namespace"], uid=metadata["uid"])
         except (NotFound, Conflict):
             return  # it is gone, or another one by now
-
-    async def _give_way(self, kind: Kind, obj: Object) -> None:
-        """What an earlier ManagedCluster of the same name has left goes; anything else isn't ours to touch."""
-        metadata = obj["metadata"]
-        where = f"{kind} {metadata['namespace']}/{metadata['name']}"
-        if CLUSTER_ID_LABEL not in (metadata.get("labels") or {}):
-            text = f"{where} isn't ackbox's own; a control plane needs that name: delete or rename it"
-            raise RuntimeProblem(text)
-        await self.delete(kind, obj)
-        raise Conflict(409, "Conflict", f"{where} of an earlier cluster is being deleted")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from ackbox.controlplane.labels import REVISION_ANNOTATION
 from ackbox.kube.client import Object
+from ackbox.resources import MANAGED_CLUSTER
 
 # What is said of a container that will get there by itself.
 PATIENCE = ("ContainerCreating", "PodInitializing")
@@ -12,6 +13,13 @@ PATIENCE = ("ContainerCreating", "PodInitializing")
 def owned(obj: Object, uid: str) -> bool:
     """Whether an object belongs to the owner with this uid."""
     return any(each["uid"] == uid for each in obj["metadata"].get("ownerReferences") or ())
+
+
+def of_a_cluster(obj: Object) -> bool:
+    """Whether an object belongs to some ManagedCluster, be it one that is gone."""
+    wanted = (MANAGED_CLUSTER.api_version, MANAGED_CLUSTER.kind)
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any((each["apiVersion"], each["kind"]) == wanted for each in owners)
 
 
 def changed(wanted: Object, live: Object) -> bool:
@@ -52,10 +60,14 @@ def troubles(pods: Sequence[Object], workloads: Sequence[Object]) -> str:
 
 
 def _failure(workload: Object) -> str:
-    """What a quota or a policy of the namespace has against a Deployment's Pods."""
-    for condition in (workload.get("status") or {}).get("conditions") or ():
+    """What a quota or a policy of the namespace has against a workload's Pods; a StatefulSet tells it by Events only."""
+    status, name = workload.get("status") or {}, workload["metadata"]["name"]
+    for condition in status.get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return f"Deployment {workload['metadata']['name']}: {condition.get('message')}"
+            return f"Deployment {name}: {condition.get('message')}"
+    looked_at = status.get("observedGeneration") and workload["kind"] == "StatefulSet"
+    if looked_at and workload["spec"].get("replicas", 1) and not status.get("replicas"):
+        return f"StatefulSet {name} has no Pod: `kubectl describe statefulset {name}` says why"
     return ""
 
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import shutil
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ackbox.controlplane.fetching import Fetching
 from ackbox.controlplane.flags import prefix
 from ackbox.controlplane.layout import Groups, Layout, Programs, identity
 from ackbox.controlplane.spec import ControlPlaneSpec, Member
-from ackbox.controlplane.turns import first, postponed
+from ackbox.controlplane.turns import ETCD_RUNS, ETCD_WORKS, Members, first, waiting
 from ackbox.kube.client import Client
 from ackbox.kube.connection import Connection, parse_kubeconfig
 from ackbox.kube.errors import NotFound, Unavailable
@@ -61,11 +61,11 @@ class LocalControlPlane:
                 return False
             layout = Layout(self._home, spec, self._clock)
             groups = await asyncio.to_thread(layout.groups, programs)
-            waiting = await self._waiting(layout, groups)
-            await self._supervisor.ensure(*(group for group in groups.all if group.name not in waiting))
+            late = await self._late(layout, groups)
+            await self._supervisor.ensure(*(group for group in groups.all if group.name not in late))
             wanted = {group.name for group in groups.all}
             await self._stop(await self._supervisor.groups(spec.cluster_id) - wanted)
-            return not waiting
+            return not late
 
     def progress(self, spec: ControlPlaneSpec) -> str | None:
         """Which programs of the control plane are being got now and how far that is, for people."""
@@ -158,17 +158,18 @@ class LocalControlPlane:
         others = {name: path for programs in found[len(minors) :] for name, path in programs.items()}
         return Programs(dict(zip(minors, found, strict=False)), others)
 
-    async def _waiting(self, layout: Layout, groups: Groups) -> set[str]:
+    async def _late(self, layout: Layout, groups: Groups) -> set[str]:
         """Names of the groups that should be restarted, but not now."""
-        etcd, api_servers = partial(self._etcd_answers, layout), partial(self._answers_to_name, layout)
-        return await self._in_turn(groups.etcd, etcd) | await self._in_turn(groups.api_servers, api_servers)
+        works = {name: partial(self._etcd_answers, layout, name, ETCD_WORKS) for name in groups.etcd}
+        runs = {name: partial(self._etcd_answers, layout, name, ETCD_RUNS) for name in groups.etcd}
+        serves = {name: partial(self._answers_to_name, layout, name) for name in groups.api_servers}
+        etcd, api_servers = await waiting(
+            Members(self._changed(groups.etcd), works, runs), Members(self._changed(groups.api_servers), serves)
+        )
+        return {groups.etcd[name].name for name in etcd} | {groups.api_servers[name].name for name in api_servers}
 
-    async def _in_turn(self, groups: Mapping[str, Group], answers: Callable[[str], Awaitable[bool]]) -> set[str]:
-        changed = [name for name, group in groups.items() if self._supervisor.changed(group)]
-        if not changed or len(groups) == 1:
-            return set()
-        well = dict(zip(groups, await asyncio.gather(*map(answers, groups)), strict=True))
-        return {groups[name].name for name in postponed(changed, well)}
+    def _changed(self, groups: Mapping[str, Group]) -> list[str]:
+        return [name for name, group in groups.items() if self._supervisor.changed(group)]
 
     async def _answers(self, layout: Layout, member: Member) -> bool:
         server = layout.server(member)
@@ -177,8 +178,8 @@ class LocalControlPlane:
     async def _answers_to_name(self, layout: Layout, name: str) -> bool:
         return await self._answers(layout, next(each for each in layout.spec.members if each.name == name))
 
-    async def _etcd_answers(self, layout: Layout, name: str) -> bool:
-        return await layout.etcd.endpoint(name).healthy("/health")
+    async def _etcd_answers(self, layout: Layout, name: str, path: str) -> bool:
+        return await layout.etcd.endpoint(name).healthy(path)
 
     async def _stop(self, names: set[str]) -> None:
         await asyncio.gather(*map(self._supervisor.remove, names))

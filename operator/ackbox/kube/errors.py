@@ -48,6 +48,10 @@ class Unavailable(ApiError):
     """The server can't answer now."""
 
 
+PASSING = (Conflict, NotFound, Unavailable)
+"""What another try gets over by itself. All else is a refusal, and somebody must do something about it."""
+
+
 def api_error(status: int, reason: str, message: str) -> ApiError:
     """The most exact error for an answer."""
     if status == 409:

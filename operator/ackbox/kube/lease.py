@@ -49,7 +49,8 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 async def lead(client: Client, name: str, pod: Pod | None, work: Work, timing: Timing | None = None) -> None:
     """Wait for the Lease `name` in the Pod's namespace, then do the work, for as long as this Pod holds the Lease.
 
-    A process that runs in no Pod (None) is the only one of its kind and begins at once. When the work ends or this call is cancelled, the Lease is given back, so that another replica begins at once.
+    A process that runs in no Pod (None) is the only one of its kind and begins at once. When the work ends or this call is
+    cancelled, the Lease is given back, so that another replica begins at once.
 
     Raises:
         LeaseLost: it could not be renewed in time; the work has been cancelled.
@@ -108,7 +109,8 @@ class _Election:
         said = ""
         while True:
             try:
-                if await self._try():
+                # One that was stored long before its answer came is renewed first: it may be another's soon.
+                if await self._try() and self._now() < self._renewed + self._timing.deadline:
                     return
                 said = ""
             except ApiError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeAlias
 
+from ackbox.cloud.allocation.exposure import Exposure
 from ackbox.cloud.allocation.loopback import AddressesExhausted, LoopbackAddresses
 from ackbox.controlplane import labels as control_planes
 from ackbox.controlplane.kwok import KUBELET_PORT
@@ -42,22 +43,6 @@ MAX_NAME = 63
 
 FindCluster: TypeAlias = Callable[[str, str], Object | None]
 """The ManagedCluster of a namespace and a name."""
-
-
-SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer")
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """How load balancers are reached from outside the management cluster.
-
-    Attributes:
-        service_type: ClusterIP (not at all), NodePort or LoadBalancer.
-        load_balancer_class: which implementation serves type LoadBalancer; None for the cluster's default.
-    """
-
-    service_type: str = "ClusterIP"
-    load_balancer_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,29 +135,42 @@ def first_body(owner: str, exposure: Exposure, cluster: Object | None, address: 
     # An API server's address goes into certificates and into fields that hold IPv4 addresses.
     spec |= {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
     if parse(owner).component == LOAD_BALANCER:
-        spec["ports"] = [PLACEHOLDER]
-        if exposure.load_balancer_class and exposure.service_type == "LoadBalancer":
-            spec["loadBalancerClass"] = exposure.load_balancer_class
+        spec |= {"ports": [PLACEHOLDER], **exposure.implementation}
     if address is not None:
         spec["clusterIP"] = address
     if cluster is not None:
-        reference = {"apiVersion": MANAGED_CLUSTER.api_version, "kind": MANAGED_CLUSTER.kind, "controller": True}
-        reference |= {key: cluster["metadata"][key] for key in ("name", "uid")}
-        metadata["ownerReferences"] = [reference]
+        metadata["ownerReferences"] = [_reference(cluster)]
     return body
 
 
-def exposure_from(environment: Mapping[str, str]) -> Exposure:
-    """What the operator's environment says (`ACKBOX_SLB_SERVICE_TYPE`, `ACKBOX_SLB_LOAD_BALANCER_CLASS`).
+def mending(found: Object, owner: str, exposure: Exposure, cluster: Object | None) -> Object:
+    """The merge patch that brings an owner's Service to what it must say; empty when it says it.
 
     Raises:
-        ValueError: there is no such type.
+        AddressesExhausted: it isn't ours, or it goes.
     """
-    service_type = environment.get("ACKBOX_SLB_SERVICE_TYPE") or "ClusterIP"
-    if service_type not in SERVICE_TYPES:
-        allowed = ", ".join(SERVICE_TYPES)
-        raise ValueError(f"ACKBOX_SLB_SERVICE_TYPE: {service_type} isn't a type for load balancers; allowed: {allowed}")
-    return Exposure(service_type, environment.get("ACKBOX_SLB_LOAD_BALANCER_CLASS") or None)
+    metadata = found["metadata"]
+    where = f"Service {metadata['namespace']}/{metadata['name']}"
+    if owner_of(found) != owner:
+        raise AddressesExhausted(f"{where} isn't ackbox's own; it needs that name for an address: delete the Service")
+    owners = {each["uid"] for each in metadata.get("ownerReferences") or ()}
+    # What an earlier cluster of the name has left: the garbage collector takes it.
+    left_over = cluster is not None and owners and cluster["metadata"]["uid"] not in owners
+    if metadata.get("deletionTimestamp") or left_over:
+        raise AddressesExhausted(f"{where} is being deleted")
+    wanted = service(owner, exposure)
+    if cluster is not None and not owners:
+        wanted["metadata"]["ownerReferences"] = [_reference(cluster)]
+    difference = merge_difference(found, wanted)
+    if "type" in difference.get("spec", {}):
+        # It can be chosen with the type, and not later.
+        difference["spec"] |= exposure.implementation
+    return difference
+
+
+def _reference(cluster: Object) -> Object:
+    reference = {"apiVersion": MANAGED_CLUSTER.api_version, "kind": MANAGED_CLUSTER.kind, "controller": True}
+    return reference | {key: cluster["metadata"][key] for key in ("name", "uid")}
 
 
 def owner_of(obj: Object) -> str | None:
@@ -210,9 +208,7 @@ class ServiceAddresses:
         exposure: how load balancers are reached.
     """
 
-    def __init__(
-        self, client: Client, clusters: FindCluster, numbers: IPv4Network, exposure: Exposure = Exposure()
-    ) -> None:
+    def __init__(self, client: Client, clusters: FindCluster, numbers: IPv4Network, exposure: Exposure) -> None:
         self._client = client
         self._clusters = clusters
         self._numbers = LoopbackAddresses(client, numbers)
@@ -262,9 +258,22 @@ class ServiceAddresses:
         except NotFound:
             return None
 
+    def _cluster(self, who: Owner) -> Object | None:
+        """The ManagedCluster that a Service goes with; None for one of a load balancer.
+
+        Raises:
+            NotFound: it is gone meanwhile; nothing would ever take its Service away.
+        """
+        if who.component == LOAD_BALANCER:
+            return None
+        found = self._clusters(who.namespace, who.name)
+        if found is None:
+            raise NotFound(404, "NotFound", f"ManagedCluster {who.namespace}/{who.name} is gone")
+        return found
+
     async def _create(self, owner: str, before: str | None) -> Object:
         who, namespace = parse(owner), service_namespace(owner)
-        cluster = None if who.component == LOAD_BALANCER else self._clusters(who.namespace, who.name)
+        cluster = self._cluster(who)
         # The address of type LoadBalancer isn't the ClusterIP, so what was dialled before says nothing of it.
         address = before if who.component != LOAD_BALANCER or self._exposure.service_type != "LoadBalancer" else None
         try:
@@ -276,18 +285,10 @@ class ServiceAddresses:
         return await self._client.create(SERVICE, first_body(owner, self._exposure, cluster, None), namespace)
 
     async def _mend(self, owner: str, found: Object) -> Object:
-        name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
-        if owner_of(found) != owner:
-            text = (
-                f"Service {namespace}/{name} isn't ackbox's own; it needs that name for an address: delete the Service"
-            )
-            raise AddressesExhausted(text)
-        if found["metadata"].get("deletionTimestamp"):
-            raise AddressesExhausted(f"Service {namespace}/{name} is being deleted")
-        difference = merge_difference(found, service(owner, self._exposure))
+        difference = mending(found, owner, self._exposure, self._cluster(parse(owner)))
         if not difference:
             return found
-        return await self._client.patch(SERVICE, name, namespace, difference)
+        return await self._client.patch(SERVICE, found["metadata"]["name"], found["metadata"]["namespace"], difference)
 
     async def _delete(self, obj: Object) -> None:
         metadata = obj["metadata"]

@@ -99,6 +99,12 @@ class Claims(Generic[V]):
         gone = [owner for owner in self._unwanted if owner in owners]
         change: dict[str, str | None] = {self._write(owners.pop(owner)): None for owner in gone}
         taken = set(owners.values())
+        # What was given out stays given out, though somebody deleted the ConfigMap.
+        for owner, given in self._known.items():
+            if owner not in owners and given not in taken:
+                owners[owner] = given
+                taken.add(given)
+                change[self._write(given)] = owner
         for owner, (free, before) in self._wanted.items():
             if owner in owners:
                 continue

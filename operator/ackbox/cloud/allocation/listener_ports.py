@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from ackbox.cloud.allocation.claims import Claims
 from ackbox.kube.cache import Key
@@ -14,9 +14,7 @@ CONFIG_MAP_NAME = "listener-ports"
 FIRST, LAST = 20_000, 32_767
 """Above the ports that programs choose for themselves, below those that Linux gives to outgoing connections."""
 
-
-class PortsExhausted(Exception):
-    """Every port of the data plane is taken."""
+COUNT = LAST - FIRST + 1
 
 
 def port_owner(balancer: Key, door: Door) -> str:
@@ -30,9 +28,8 @@ def candidates(owner: str) -> Iterator[int]:
     It always begins at the same one: who comes again mostly gets the same again, and a port that was given back isn't
     soon somebody else's.
     """
-    count = LAST - FIRST + 1
-    start = int.from_bytes(hashlib.sha256(owner.encode()).digest()[:4]) % count
-    return (FIRST + (start + step) % count for step in range(count))
+    start = int.from_bytes(hashlib.sha256(owner.encode()).digest()[:4]) % COUNT
+    return (FIRST + (start + step) % COUNT for step in range(COUNT))
 
 
 class ListenerPorts:
@@ -41,20 +38,20 @@ class ListenerPorts:
     def __init__(self, client: Client) -> None:
         self._claims = Claims[int](client, CONFIG_MAP_NAME, str, int)
 
-    async def assign(self, balancer: Key, doors: Collection[Door]) -> dict[Door, int]:
-        """The target ports of a load balancer's ports, all reserved in one write; those of others are given back.
+    async def assign(
+        self, balancer: Key, doors: Collection[Door], before: Mapping[Door, int] | None = None
+    ) -> dict[Door, int]:
+        """The target ports of a load balancer's ports, all reserved in one write; those that can't have one are missing.
 
-        Raises:
-            PortsExhausted: not all of them can have one.
+        A port that has none gets the one it had `before`, if that is free.
         """
-        owners = {door: port_owner(balancer, door) for door in doors}
-        await self._claims.release_others(_prefix(balancer), set(owners.values()))
-        ports = await asyncio.gather(*(self._claim(owner) for owner in owners.values()))
-        found = {door: port for door, port in zip(owners, ports, strict=True) if port is not None}
-        if len(found) < len(owners):
-            text = f"{len(owners) - len(found)} of {len(owners)} ports wait: all {LAST - FIRST + 1} of the data plane are taken"
-            raise PortsExhausted(text)
-        return found
+        known = before or {}
+        ports = await asyncio.gather(*(self._claim(port_owner(balancer, door), known.get(door)) for door in doors))
+        return {door: port for door, port in zip(doors, ports, strict=True) if port is not None}
+
+    async def release_others(self, balancer: Key, doors: Collection[Door]) -> None:
+        """Give back what a load balancer has for other ports than these; nothing may lead there any more."""
+        await self._claims.release_others(_prefix(balancer), {port_owner(balancer, door) for door in doors})
 
     async def holders(self) -> set[Key]:
         """The load balancers that have ports."""
@@ -62,8 +59,8 @@ class ListenerPorts:
             (namespace, name) for namespace, name, *_ in (owner.split("/") for owner in await self._claims.owners())
         }
 
-    async def _claim(self, owner: str) -> int | None:
-        return await self._claims.claim(owner, lambda: candidates(owner))
+    async def _claim(self, owner: str, before: int | None) -> int | None:
+        return await self._claims.claim(owner, lambda: candidates(owner), before)
 
 
 def _prefix(balancer: Key) -> str:

@@ -29,7 +29,7 @@ from ackbox.cloud.world import label
 from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, ready
-from ackbox.kube.errors import Forbidden, Invalid
+from ackbox.kube.errors import PASSING, ApiError
 from ackbox.kube.refs import resolve
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
 from ackbox.resources.account import ACCOUNT_NAME
@@ -135,8 +135,9 @@ class Clusters(Controller):
                 await self.report(obj, starting, progressing("CreatingControlPlane"))
         try:
             found = await self._managed.ensure(obj, cluster, cluster_id, thorough=self._due(cluster))
-        except (AddressesExhausted, RuntimeProblem, ValueError, Forbidden, Invalid) as error:
-            await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
+        except (AddressesExhausted, RuntimeProblem, ValueError, ApiError) as error:
+            if not isinstance(error, PASSING):
+                await self.report(obj, fields, progressing("ControlPlaneFailed", str(error)), warn=True)
             raise
         fields |= found.fields
         if found.state is not None:

@@ -161,9 +161,12 @@ class ManagedClusters:
         if isinstance(machines, State):
             return machines
         plane = await self._reservations.first_members(cluster, machines)
+        await self._keep(obj, plane)
+        return plane
+
+    async def _keep(self, obj: Object, plane: Sequence[ControlPlaneMember]) -> None:
         rows = [each.model_dump(by_alias=True, exclude_none=True) for each in plane]
         await patch_status(self._cloud.client, MANAGED_CLUSTER, obj, {"controlPlane": rows})
-        return plane
 
     async def _run(
         self,
@@ -186,7 +189,12 @@ class ManagedClusters:
             return self._quorum_lost(cluster, spec, plane, fields)
         whole = await self._planes.ready(spec) and done
         answering = {each.name for each in spec.running if whole or await self._planes.member_ready(spec, each)}
-        await self._reservations.hold(cluster, plane)
+        held = await self._reservations.hold(cluster, plane)
+        if held != list(plane):
+            await self._keep(obj, held)
+            return Standing(
+                progressing("StartingControlPlane", "an API server lost its address and gets another"), fields
+            )
         if whole:
             texts = self._planes.admin_kubeconfig(spec), self._planes.ccm_kubeconfig(spec)
             await ensure_kubeconfigs(self._cloud.client, obj, *texts)

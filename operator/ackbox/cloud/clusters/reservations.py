@@ -68,23 +68,29 @@ class Reservations:
             AddressesExhausted: none is left.
         """
         etcd = {name: await self._reserve(etcd_owner(cluster, name)) for name in etcd_names(cluster)}
-        return Addresses(etcd, IPv4Address(await self._reserve(kubelet_owner(cluster))))
+        return Addresses(etcd, IPv4Address(await self._reserve(kubelet_owner(cluster), cluster.status.kubelet_address)))
 
-    async def hold(self, cluster: ManagedCluster, plane: Sequence[ControlPlaneMember]) -> None:
+    async def hold(self, cluster: ManagedCluster, plane: Sequence[ControlPlaneMember]) -> list[ControlPlaneMember]:
         """Keep the addresses of the API servers that there are, and give back those of others.
 
+        Returns:
+            the API servers; one whose address was lost, and is somebody else's by now, has another one.
+
         Raises:
-            AddressesExhausted: one was lost, and can't be had again.
+            AddressesExhausted: none is left.
         """
-        kept = {member_owner(cluster, member.name): member.address for member in plane}
-        for owner, address in kept.items():
-            await self._pool.reserve(owner, AddressUse.API_SERVER, address)
-        await self._pool.release_others(member_owner(cluster, ""), kept)
+        owners = {member_owner(cluster, member.name): member for member in plane}
+        held = [
+            member.model_copy(update={"address": await self._reserve(owner, member.address)})
+            for owner, member in owners.items()
+        ]
+        await self._pool.release_others(member_owner(cluster, ""), owners)
+        return held
 
     async def release(self, cluster: ManagedCluster) -> None:
         """Give back all of them."""
         for prefix in prefixes(cluster):
             await self._pool.release_others(prefix, ())
 
-    async def _reserve(self, owner: str) -> str:
-        return await self._pool.reserve(owner, AddressUse.API_SERVER)
+    async def _reserve(self, owner: str, before: str | None = None) -> str:
+        return await self._pool.reserve(owner, AddressUse.API_SERVER, before)

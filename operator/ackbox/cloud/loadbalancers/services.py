@@ -1,9 +1,9 @@
 """The ports of load balancers' Services, where the data plane runs in Pods: a target port for each port of a listener."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ackbox.cloud.allocation.addresses_in_cluster import service_name
-from ackbox.cloud.allocation.listener_ports import ListenerPorts, PortsExhausted
+from ackbox.cloud.allocation.listener_ports import COUNT, ListenerPorts
 from ackbox.cloud.allocation.loopback import load_balancer_owner
 from ackbox.cloud.reconciling import Cloud, Controller, deleting, paused
 from ackbox.kube.cache import Cache, Key
@@ -11,7 +11,7 @@ from ackbox.kube.client import SERVICE, Object
 from ackbox.kube.queue import Retry
 from ackbox.kube.refs import resolve
 from ackbox.resources import SERVICE_LOAD_BALANCER, Listener
-from ackbox.resources.balancer_service import MAX_PORTS, Door, balancer_of, service_ports
+from ackbox.resources.balancer_service import MAX_PORTS, Door, balancer_of, service_ports, target_ports
 from ackbox.runtime.manifests import SYSTEM_NAMESPACE
 
 EXHAUSTED_RETRY = 30.0
@@ -53,24 +53,32 @@ class BalancerServices(Controller):
         """See `Controller.reconcile`."""
         balancer = self.cloud.world.load_balancers.get(*key)
         if balancer is None:
-            await self._ports.assign(key, ())
+            # Its finalizer has seen to the Service, unless somebody else took that off.
+            await self.cloud.addresses.release(load_balancer_owner(*key))
+            await self._ports.release_others(key, ())
             return
         service = self._services.get(SYSTEM_NAMESPACE, service_name(load_balancer_owner(*key)))
         if service is None or deleting(service) or paused(balancer):
             return  # The load balancer's own controller makes the Service, and we hear of it.
         asked = [Listener.model_validate(each) for each in self.cloud.world.listeners_of(balancer)]
-        try:
-            targets = await self._ports.assign(key, doors(each for each in asked if not each.deleting))
-        except PortsExhausted as error:
-            await self.cloud.events.warning(balancer, "ListenerPortsExhausted", str(error))
-            raise Retry(str(error), EXHAUSTED_RETRY) from error
+        wanted = doors(each for each in asked if not each.deleting)
+        targets = await self._ports.assign(key, wanted, target_ports(service))
+        await self._write(service, targets)
+        # After that: as long as the Service leads to a port, nobody else may have it.
+        await self._ports.release_others(key, wanted)
+        if len(targets) < len(wanted):
+            text = f"{len(wanted) - len(targets)} of {len(wanted)} ports wait: all {COUNT} of the data plane are taken"
+            await self.cloud.events.warning(balancer, "ListenerPortsExhausted", text)
+            raise Retry(text, EXHAUSTED_RETRY)
+        self.resync(key)
+
+    async def _write(self, service: Object, targets: Mapping[Door, int]) -> None:
         before = service["spec"].get("ports") or []
         ports = service_ports(before, targets)
         if ports != before:
             version = {"resourceVersion": service["metadata"]["resourceVersion"]}
             body = {"metadata": version, "spec": {"ports": ports}}
             await self.cloud.client.patch(SERVICE, service["metadata"]["name"], SYSTEM_NAMESPACE, body)
-        self.resync(key)
 
     def _on_service(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
