@@ -13,8 +13,8 @@ FOLDER = Path("docs/reference")
 _INTRODUCTION = """# The API
 
 Every object of ackbox is of group `ackbox.dev/v1alpha1` and lives in a namespace, which is an account. The fields carry the
-names of the cloud's own APIs, and where nothing else is said, their meaning. `kubectl explain` tells the same:
-`kubectl explain mc.spec --recursive`.
+names of the cloud's own APIs; the page of a kind tells what each means and does here. `kubectl explain` tells the same:
+`kubectl explain mc.spec`.
 
 | kind | short | is |
 | --- | --- | --- |

@@ -10,7 +10,7 @@ import pytest_asyncio
 from http_plane import HttpPlane, ask, http_plane, served_by
 
 from ackbox.dataplane.rules import problem
-from ackbox.resources.listener import ListenerRule
+from ackbox.resources.listener_settings import ListenerRule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

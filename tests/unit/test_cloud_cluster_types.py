@@ -74,16 +74,6 @@ def test_delete_options_say_which_load_balancers_stay(options, deleted):
     assert [each["metadata"]["name"] for each in doomed_balancers(cluster(deleteOptions=options), BALANCERS)] == deleted
 
 
-def test_masters_have_an_instance_type_when_nobody_names_one():
-    masters = cluster(clusterType="Kubernetes").spec.masters
-    assert masters is not None
-    assert (masters.size, masters.instance_types) == (3, ["ecs.g6.xlarge"])
-    named = cluster(clusterType="Kubernetes", controlPlaneConfig={"size": 5, "instanceTypes": ["ecs.c6.2xlarge"]}).spec
-    assert named.masters is not None
-    assert (named.masters.size, named.masters.instance_types) == (5, ["ecs.c6.2xlarge"])
-    assert cluster().spec.masters is None
-
-
 def test_a_serverless_cluster_has_no_network_plug_in():
     assert cluster(profile="Serverless").spec.network_plugin == ""
     assert cluster(profile="Edge").spec.network_plugin == "flannel"

@@ -40,6 +40,17 @@ def test_every_name_is_camel_case(resource):
 
 
 @pytest.mark.parametrize("resource", ALL)
+def test_every_field_has_a_meaning(resource):
+    without = [
+        f"{path}.{name}"
+        for path, node in nodes(schema_of(resource))
+        for name, field in node.get("properties", {}).items()
+        if not field.get("description", "").strip()
+    ]
+    assert without == [], "write each a docstring in `ackbox.resources`: `kubectl explain` shows nothing else"
+
+
+@pytest.mark.parametrize("resource", ALL)
 def test_a_user_sees_whether_it_is_ready_and_how_old_it_is(resource):
     names = [column.name for column in resource.COLUMNS]
     assert "Ready" in names

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from ackbox.catalog.loadbalancers import limits
 from ackbox.dataplane import ports
-from ackbox.resources.listener import ListenerRule, ListenerSpec, Protocol
+from ackbox.resources.listener import ListenerSpec, Protocol
+from ackbox.resources.listener_settings import ListenerRule
 from ackbox.resources.loadbalancer import ServiceLoadBalancerSpec
 from ackbox.resources.servergroup import StickySessionConfig
 

@@ -3,7 +3,8 @@
 import re
 from ipaddress import ip_network
 
-from ackbox.resources.listener import ListenerRule, ListenerSpec, RuleAction, RuleCondition
+from ackbox.resources.listener import ListenerSpec
+from ackbox.resources.listener_settings import ListenerRule, RuleAction, RuleCondition
 
 REDIRECTS = (301, 302, 303, 307, 308)
 """Status codes that a redirect may have."""

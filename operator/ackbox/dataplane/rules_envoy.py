@@ -16,7 +16,7 @@ from ackbox.dataplane import ports
 from ackbox.dataplane.envoy_config import packed
 from ackbox.dataplane.http_settings import HttpSettings
 from ackbox.dataplane.rules import KEEP, NAMED, cluster_name, pattern, usable
-from ackbox.resources.listener import ListenerRule, RuleAction, RuleCondition, ServerGroupTuple
+from ackbox.resources.listener_settings import ListenerRule, RuleAction, RuleCondition, ServerGroupTuple
 
 Forward = Callable[[Mapping[str, int]], Any]
 """Makes a route to clusters, by their weight."""

@@ -26,16 +26,20 @@ class AccountSpec(Model):
     """What is so of the account."""
 
     real_name_verified: bool = True
+    """Whether the owner's real name is verified; without that nothing new is sold, clusters and node pools included."""
     balance: Annotated[int, Field(ge=0)] = 10000
-    """Balance, vouchers and credit, in CNY."""
+    """Balance, vouchers and credit, in CNY; pay-as-you-go resources ask for a least one."""
     arrears: bool = False
-    """Whether bills are overdue."""
+    """Whether bills are overdue; nothing new that costs is sold then."""
     denied_actions: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=64)] = []
     """RAM actions that ACK's roles have lost, such as `slb:CreateLoadBalancer` or `ecs:*`."""
 
 
 class AccountStatus(Status):
     """What ackbox made of it."""
+
+    phase: str | None = None
+    """`Normal`, or `Restricted` when there is something that the account can't do."""
 
 
 class Account(Resource):

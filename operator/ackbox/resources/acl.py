@@ -25,20 +25,25 @@ class AclEntry(Model):
     entry: Annotated[str, Field(min_length=1, max_length=43)]
     """An address or a CIDR block."""
     comment: Annotated[str, Field(max_length=80)] | None = None
+    """A remark, kept and shown."""
 
 
 class AccessControlListSpec(Model):
     """What its maker wants."""
 
     acl_name: Annotated[str, Field(max_length=80)] | None = None
+    """Name in the cloud, kept and shown; listeners go by the object's name or by `status.aclId`."""
     address_ip_version: Annotated[Literal["ipv4", "ipv6"], Field(alias="addressIPVersion")] = "ipv4"
+    """Version of IP of the entries."""
     acl_entries: Annotated[list[AclEntry], keyed("entry", max_length=300)] = []
+    """The addresses."""
 
 
 class AccessControlListStatus(Status):
     """What ackbox made of it."""
 
     acl_id: str | None = None
+    """Id in the cloud: `acl-…`."""
 
 
 class AccessControlList(Resource):

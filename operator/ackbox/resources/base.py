@@ -90,11 +90,17 @@ class Condition(Model):
     """metav1.Condition; `Ready`, `Reconciling` and `Stalled` follow kstatus."""
 
     type: str
+    """What it tells of: `Ready`, `Reconciling`, `Stalled`, or something of the kind's own, such as `VersionExpired`."""
     status: str
+    """`True`, `False` or `Unknown`."""
     reason: str
+    """Why, in one word, which is the cloud's error code where it has one."""
     message: str = ""
+    """Why, in words; of something wrong: the field, its value, what is allowed and what to do."""
     last_transition_time: str
+    """When `status` changed last: RFC 3339."""
     observed_generation: int | None = None
+    """The `metadata.generation` of the object that was looked at."""
 
 
 class OwnerReference(Model):
@@ -126,17 +132,20 @@ class Tag(Model):
     """A cloud tag."""
 
     key: Annotated[str, Field(min_length=1, max_length=64)]
+    """Name of the tag."""
     value: Annotated[str, Field(max_length=128)] = ""
+    """Its value; empty when left out."""
 
 
 class Status(Model):
     """What every status carries."""
 
     observed_generation: int | None = None
-    phase: str | None = None
+    """The `metadata.generation` that this status speaks of; -1 while nobody has looked at the object."""
     conditions: Annotated[
         list[Condition], Field(default_factory=list, json_schema_extra=lambda s: s.update(map_list("type")))
     ]
+    """Where the object stands, by the rules of kstatus: `Ready`, and `Reconciling` or `Stalled` while they hold."""
 
 
 class Resource(Model):
@@ -205,6 +214,9 @@ NODE_FINALIZER = f"{GROUP}/node"
 
 RESOURCE_FINALIZER = f"{GROUP}/resources"
 """On ManagedClusters, NodePools, VPCs and ServiceLoadBalancers: the operator cleans up what belongs to them."""
+
+SERVICES_FINALIZER = f"{GROUP}/services"
+"""On ManagedClusters of registered clusters, while Services there may have something from here: the ccm removes it."""
 
 
 def ackbox_kind(plural: str, kind: str) -> Kind:

@@ -28,23 +28,30 @@ class CloudQuotaSpec(Model):
     """Raised or lowered limits, by quota name, or by `<edition>/<name>` and `<region>/<name>` for one of them only."""
 
     hard: Annotated[dict[str, Count], Field(max_length=200)] = {}
+    """Limits by quota name, `<edition>/<name>` or `<region>/<name>` for one of them only; the others have the cloud's
+    default."""
 
 
 class Reserved(Model):
     """What of the account's quotas the machines of a VPC may use at most."""
 
     vpc: str
+    """Name of the VPC."""
     region_id: str
+    """Region of the VPC."""
     used: dict[str, int]
-    """By quota name."""
+    """How much, by quota name."""
 
 
 class ClusterUse(Model):
     """What admission has to know of a cluster."""
 
     edition: str
+    """Form of the cluster, such as `ack_pro`: limits differ by it."""
     region_id: str
+    """Region of the cluster."""
     node_pools: int
+    """How many node pools it has, of those that have an id."""
     nodes: int
     """Masters, and the desired sizes of all its node pools."""
 
@@ -53,10 +60,11 @@ class PoolUse(Model):
     """What admission has to know of a node pool, as a request for another scale names nothing but its name."""
 
     cluster: str
+    """Name of the ManagedCluster."""
     vcpus: int
-    """Of one machine, the smallest that it may have."""
+    """VCPUs of one machine, the smallest that it may have."""
     quota: str
-    """The quota that they count against; empty for subscription."""
+    """Name of the quota that they count against; empty for subscription."""
 
 
 ATOMIC = {"x-kubernetes-map-type": "atomic"}
@@ -67,7 +75,9 @@ class CloudQuotaStatus(Status):
     """Limits in force and what counts against them."""
 
     hard: dict[str, int] = {}
+    """Limits in force, by key."""
     used: dict[str, int] = {}
+    """What counts against them, by the same keys; where a limit holds for each of many, what the fullest has."""
     # Who has a place, and what is reserved: written before it is used, always with the object's resourceVersion.
     claims: Annotated[dict[str, dict[str, str]], Field(json_schema_extra=ATOMIC)] = {}
     """Holders of places under a quota: names by uid, by `<name>` or `<name>/<what one figure covers>`."""
@@ -79,6 +89,7 @@ class CloudQuotaStatus(Status):
     clusters: dict[str, ClusterUse] = {}
     """Clusters, by name and by id."""
     node_pools: dict[str, PoolUse] = {}
+    """Node pools, by name."""
     asked: dict[str, int] = {}
     """VCPUs by region and quota: those that are used, and those of machines that node pools still wait for."""
     full_load_balancers: dict[str, int] = {}

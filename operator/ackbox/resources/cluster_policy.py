@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from ackbox.resources.managedcluster import MANAGED_CLUSTER, NETWORK_PLUGINS
+from ackbox.resources.cluster_settings import NETWORK_PLUGINS
+from ackbox.resources.managedcluster import MANAGED_CLUSTER
 from ackbox.resources.policy import SPEC, Check, policy, table, text, texts
 
 EXTERNAL = f"{SPEC}.clusterType == 'ExternalKubernetes'"

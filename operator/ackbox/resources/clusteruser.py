@@ -45,10 +45,13 @@ class Permission(Model):
     """A role in the cluster, or in one of its namespaces."""
 
     role_type: Literal["cluster", "namespace"] = "cluster"
+    """Whether the role is given for the whole cluster or for one namespace; `cluster` when left out."""
     namespace: Annotated[str, Field(max_length=63)] | None = None
+    """The namespace; for roleType `namespace` only, which needs it."""
     role_name: Annotated[str, Field(min_length=1, max_length=253)]
     """`admin`, `admin-view`, `ops`, `dev`, `restricted`; with isCustom the name of a ClusterRole."""
     is_custom: bool = False
+    """Whether roleName is a ClusterRole of the cluster's own instead of one of ACK's roles; false when left out."""
 
     @property
     def cluster_role(self) -> str:
@@ -60,11 +63,13 @@ class ClusterUserSpec(Model):
     """What is granted."""
 
     cluster_id: Annotated[str, Field(min_length=1)]
+    """Name or id of the ManagedCluster, of the same namespace; not a registered one."""
     uid: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
-    """The sub-account."""
+    """Id of the sub-account; the user name in its kubeconfig begins with it."""
     permissions: Annotated[list[Permission], Field(min_length=1, max_length=32)]
+    """The roles that it gets; each is bound by a ClusterRoleBinding or RoleBinding in the cluster."""
     temporary_duration_minutes: Annotated[int, Field(ge=15, le=4320)] | None = None
-    """How long the kubeconfig is valid; three years when it is left out."""
+    """Minutes that the kubeconfig is valid; three years when left out."""
     kubeconfig_revision: Annotated[int, Field(ge=1)] = 1
     """Raise it to revoke the kubeconfig that is out and to get another one."""
 
@@ -72,11 +77,15 @@ class ClusterUserSpec(Model):
 class ClusterUserStatus(Status):
     """What ackbox made of it."""
 
+    phase: str | None = None
+    """`pending` until the kubeconfig is out, then `active`; `expired` after a temporary one's end, `deleting` at
+    last."""
     user_name: str | None = None
     """Whom the API server sees: the sub-account and a serial number; the roles are bound to this name."""
     secret_name: str | None = None
     """The Secret with the kubeconfig, key `value`."""
     expiration: str | None = None
+    """When the kubeconfig ends: RFC 3339."""
 
 
 class ClusterUser(Resource):

@@ -114,6 +114,9 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
             result["enum"] = [value]
         elif key == "default":
             result[key] = value
+        elif key == "description":
+            # `kubectl explain` breaks lines itself, and keeps those of the docstring.
+            result[key] = " ".join(value.split())
         elif key == "items":
             result[key] = _without_defaults(_inlined(value, definitions))
         elif (key == "additionalProperties" and isinstance(value, bool)) or key == "propertyNames":

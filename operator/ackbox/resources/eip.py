@@ -33,20 +33,26 @@ class ElasticIPAddressSpec(Model):
     """What the user wants."""
 
     region_id: str
+    """Region, such as `cn-hangzhou`."""
     bandwidth: Annotated[int, Field(ge=1, le=500)] = 5
-    """Mbit/s."""
+    """Peak bandwidth in Mbit/s, kept and shown; at most 200 with PayByTraffic."""
     internet_charge_type: Literal["PayByTraffic", "PayByBandwidth"] = "PayByTraffic"
+    """Whether traffic or bandwidth is paid for; kept and shown."""
 
 
 class ElasticIPAddressStatus(Status):
     """What ackbox made of it."""
 
+    phase: str | None = None
+    """`Allocating` until it has its address, then `InUse` or `Available`: bound to something or not."""
     allocation_id: str | None = None
+    """Id in the cloud: `eip-…`."""
     ip_address: str | None = None
+    """The address; nothing outside this machine reaches it."""
     instance_id: str | None = None
-    """What it is bound to."""
+    """Id of what it is bound to: a load balancer or a NAT gateway."""
     instance_type: str | None = None
-    """What kind of thing that is, in the VPC API's words."""
+    """What kind of thing that is, in the VPC API's words: `SlbInstance` or `Nat`."""
 
 
 class ElasticIPAddress(Resource):

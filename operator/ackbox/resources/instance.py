@@ -72,18 +72,26 @@ class VpcAttributes(Model):
     """Where the machine is in the network. Ids are the cloud's."""
 
     vpc_id: str
+    """Id of the VPC."""
     v_switch_id: str
+    """Id of the vSwitch."""
     private_ip_address: str
+    """Its IPv4 address there; a node that was installed with another one is out of order."""
 
 
 class NodeConfig(Model):
     """What the Node of this machine is born with."""
 
     pod_cidr: str | None = None
+    """Block of its pods' addresses."""
     labels: Annotated[list[Label], keyed("key", max_length=64)] = []
+    """Labels of the Node, beside those that the cloud gives."""
     taints: Annotated[list[Taint], keyed("key", "effect", max_length=64)] = []
+    """Taints of the Node."""
     unschedulable: bool = False
+    """Whether the Node is cordoned from the start."""
     max_pods: int = 256
+    """How many pods the Node takes: its capacity."""
     kubelet_version: Annotated[str, Field(max_length=40)] | None = None
     """As ACK spells it, such as `1.36.3-aliyun.1`; the cluster's when it is left out."""
 
@@ -110,47 +118,66 @@ class InstanceSpec(Model):
     """The machine; its id is the object's name."""
 
     status: PowerState = PowerState.RUNNING
+    """Whether the machine is to be on."""
     region_id: str
+    """Region, such as `cn-hangzhou`."""
     zone_id: str
+    """Zone, such as `cn-hangzhou-h`."""
     instance_type: str
+    """ECS instance type, such as `ecs.g6.xlarge`."""
     cpu: int
-    memory: Annotated[int, Field(description="GiB")]
+    """VCPUs: the capacity of its Node."""
+    memory: int
+    """GiB of memory: the capacity of its Node."""
     cluster_id: str | None = None
-    """Name of the ManagedCluster."""
+    """Name of the ManagedCluster; without it and nodepoolId the machine is taken out of its pool."""
     nodepool_id: str | None = None
-    """Cloud id of the NodePool."""
+    """Id of the NodePool, or its name; a machine outside that names one is added to it."""
     vpc_attributes: VpcAttributes
     instance_role: InstanceRole = InstanceRole.WORKER
+    """Master of a dedicated cluster, or worker."""
     security_group_ids: Annotated[list[str], Field(max_length=16)] = []
+    """Ids of its security groups; without one that the node was installed with, the node is unavailable."""
     image_id: Annotated[str, Field(max_length=64)] | None = None
-    """Another image means that the system disk was replaced."""
+    """Image that the system disk was made of, such as `AliyunLinux3`; another one means that the disk was replaced."""
     operating_system: OperatingSystem = OperatingSystem()
     instance_charge_type: str = "PostPaid"
+    """`PostPaid`, pay-as-you-go, or `PrePaid`, subscription; a label of its Node."""
     expired_time: Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})] | None = None
-    """When a subscription ends: RFC 3339."""
+    """When a subscription ends, and the machine is stopped: RFC 3339."""
     spot_strategy: str = "NoSpot"
+    """`NoSpot`, or the strategy of a preemptible machine; a label of its Node."""
     boot_delay_seconds: int = 0
+    """Seconds from its start to `Running`."""
     reboot_revision: Annotated[int, Field(ge=0)] = 0
     """Raise it to restart the machine."""
     system_disk_revision: Annotated[int, Field(ge=0)] = 0
     """Raise it to have the system disk replaced by a new one of imageId, and the node installed on it."""
     node: NodeConfig = NodeConfig()
     tags: Annotated[list[Tag], keyed("key", max_length=20)] = []
+    """Tags of the machine, kept and shown."""
 
 
 class Installation(Model):
     """What the machine was like when it was installed, which is what its node needs it to be."""
 
     image_id: str | None = None
+    """Image of the system disk."""
     private_ip_address: str
+    """Address of the machine."""
     security_group_ids: list[str] = []
+    """Its security groups."""
     kubelet_version: str | None = None
+    """Version of its kubelet, as ACK spells it; upgrades by ACK count as installed."""
 
 
 class InstanceStatus(Status):
     """What ackbox made of it."""
 
+    phase: str | None = None
+    """ECS's own word: `Pending`, `Starting`, `Running`, `Stopping` or `Stopped`."""
     start_time: str | None = None
+    """When it was started last: RFC 3339."""
     reboot_revision: int | None = None
     """The last restart that was asked for and is done."""
     system_disk_revision: int | None = None

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from ackbox.ccm.ingress.view import Backend, IngressView, Route
 from ackbox.kube.cache import Key
-from ackbox.resources.listener import ListenerRule, Protocol, RuleAction, RuleCondition, ServerGroupTuple
+from ackbox.resources.listener import Protocol
+from ackbox.resources.listener_settings import ListenerRule, RuleAction, RuleCondition, ServerGroupTuple
 
 Problem: TypeAlias = tuple[Key | None, str]
 """What is wrong, and of which Ingress; of None it is the AlbConfig's."""
