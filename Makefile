@@ -5,6 +5,10 @@ export ACKBOX_HOME ?= $(CURDIR)/.ackbox
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 
+# Of the suites of tests/e2e, those whose rules hold in a cluster as well; the others look at a home and its processes.
+BOTH := quickstart services services_clb nodepools load_balancers network quotas access addons wrong_input cluster_types upgrade
+NODE_SUITES ?= tests/node $(BOTH:%=tests/e2e/test_%.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down clean test test-node lint generate lock bench docs image
 
@@ -33,9 +37,9 @@ test: setup ## Run every test; PYTEST_ARGS are handed on
 	@PYTHONPATH=tests python -m e2e.fetch
 	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
 
-test-node: setup ## Install the chart on a real node, as root, and test it; skipped with a reason where there can be none
+test-node: setup ## Test control planes in Pods, and the chart, on a real node: as root, else skipped with a reason
 	@PYTHONPATH=tests python -m node.harness fetch
-	@ACKBOX_TEST_NODE=1 pytest tests/node $(PYTEST_ARGS)
+	@ACKBOX_TEST_NODE=1 ACKBOX_E2E_STACK=node pytest $(NODE_SUITES) $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, import order and generated files
 	@ruff check .

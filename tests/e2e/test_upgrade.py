@@ -159,6 +159,7 @@ def reached(stack, namespace, workload, version):
     status = cluster(stack, namespace)["status"]
     assert [member["version"] for member in status["controlPlane"]] == [name]
     assert (status["upgrade"]["status"], status["upgrade"]["nextVersion"]) == ("success", name)
-    assert workload.get("/version")["gitVersion"] == f"v{version}"
+    # An API server that makes room in a Pod answers what was under way with it for some seconds more.
+    eventually(lambda: workload.get("/version")["gitVersion"] == f"v{version}", f"an API server of {version}")
     eventually(lambda: kubelets(workload) == {f"v{name}": 3}, f"the nodes at {version}")
     eventually(lambda: is_ready(stack.api.object("nodepools", "pool", namespace)), "the pool Ready")
