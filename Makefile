@@ -35,7 +35,7 @@ clean: ## Stop everything and remove all state and .venv
 test: setup ## Run every test; PYTEST_ARGS are handed on
 	@ackbox fetch
 	@PYTHONPATH=tests python -m e2e.fetch
-	@pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	@pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-node: setup ## Test control planes in Pods, and the chart, on a real node: as root, else skipped with a reason
 	@PYTHONPATH=tests python -m node.harness fetch
