@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from ackbox.cloud.allocation.addresses_in_cluster import ServiceAddresses
+from ackbox.cloud.allocation.exposure import Exposure
 from ackbox.controlplane.images import Images, PodOptions
 from ackbox.controlplane.incluster import InClusterControlPlane
 from ackbox.controlplane.incluster_manifests import STATEFUL_SET, WORKLOADS
@@ -95,7 +96,7 @@ async def spec_of(world: World, name: str, members: Sequence[str], etcd: Sequenc
     """A control plane with Services for its addresses, as the operator reserves them."""
     uid = await _owner(world.client, name)
     cluster = {"metadata": {"name": name, "uid": uid}}
-    addresses = ServiceAddresses(world.client, lambda *_: cluster, NUMBERS)
+    addresses = ServiceAddresses(world.client, lambda *_: cluster, NUMBERS, Exposure())
 
     async def reserve(component: str, member: str) -> IPv4Address:
         return IPv4Address(await addresses.reserve(f"{component}/{SPACE}/{name}/{member}", AddressUse.API_SERVER))
