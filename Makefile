@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 
 # Of the suites of tests/e2e, those whose rules hold in a cluster as well; the others look at a home and its processes.
-BOTH := quickstart services services_clb nodepools load_balancers network quotas access addons wrong_input cluster_types upgrade
+BOTH := quickstart services nodepools load_balancers network quotas access addons wrong_input cluster_types upgrade
 NODE_SUITES ?= tests/node $(BOTH:%=tests/e2e/test_%.py)
 
 .DEFAULT_GOAL := help

@@ -33,6 +33,7 @@ class Server:
 
     def __init__(self):
         self.objects, self.writes, self._numbers = {}, [], count(10)
+        self.not_given_back = 0
 
     async def get(self, kind, name, namespace):
         try:
@@ -53,6 +54,9 @@ class Server:
         if kind == SERVICE:
             taken = {each["spec"]["clusterIP"] for each in self.objects.values() if "spec" in each}
             address = obj["spec"].setdefault("clusterIP", f"10.96.0.{next(self._numbers)}")
+            if body["spec"].get("clusterIP") and self.not_given_back:
+                self.not_given_back -= 1
+                taken.add(address)
             if address in taken or not address.startswith("10.96."):
                 raise Invalid(422, "Invalid", "spec.clusterIPs: provided IP is already allocated")
         obj["metadata"] |= {"namespace": namespace, "uid": f"u{len(self.writes)}", "resourceVersion": "1"}
@@ -138,6 +142,14 @@ async def test_a_service_that_was_deleted_by_hand_comes_back_at_the_same_address
     assert await addresses.reserve(API_SERVER, USE) == address
     await server.delete(SERVICE, "demo-apiserver1", "team-a")
     assert await pool(server).reserve(API_SERVER, USE, before=address) == address
+
+
+async def test_an_address_that_is_given_back_a_moment_later_is_waited_for(server):
+    addresses = pool(server)
+    address = await addresses.reserve(API_SERVER, USE)
+    await server.delete(SERVICE, "demo-apiserver1", "team-a")
+    server.not_given_back = 2
+    assert await addresses.reserve(API_SERVER, USE) == address
 
 
 @pytest.mark.parametrize("before", ["10.96.0.10", "127.1.2.3"], ids=["taken", "of no range of the cluster"])

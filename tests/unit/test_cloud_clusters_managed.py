@@ -9,8 +9,10 @@ from small_cluster import ApiServer
 from ackbox.cloud.allocation import ids
 from ackbox.cloud.allocation.loopback import LoopbackAddresses
 from ackbox.cloud.clusters.controller import Clusters
+from ackbox.cloud.clusters.deletion import remove_contents
 from ackbox.cloud.clusters.endpoint import GONE
 from ackbox.cloud.clusters.managed import ManagedClusters
+from ackbox.cloud.clusters.tags import CLUSTER_TAG
 from ackbox.cloud.reconciling import Cloud
 from ackbox.cloud.world import World
 from ackbox.kube.errors import ApiError, Conflict, Forbidden, Invalid, Unavailable
@@ -65,8 +67,8 @@ class Account:
         put = self.server.put
         self.server.put = lambda obj: self._cached(put(obj))
         self.loopback = LoopbackAddresses(self.server, IPv4Network("127.42.0.0/16"))
-        cloud = Cloud(self.server, self.world, None, None, None, self.loopback)
-        self.managed = ManagedClusters(cloud, self.planes)
+        self.cloud = Cloud(self.server, self.world, None, None, None, self.loopback)
+        self.managed = ManagedClusters(self.cloud, self.planes)
         self.put("VPC", "v", spec=VPC, status={"vpcId": "vpc-1"})
         default = {"regionId": "cn-hangzhou", "vpcId": "v", "containerCidr": "10.32.0.0/16"}
         self.put("ManagedCluster", "c", spec={**default, **spec}, status={"clusterId": "c1"})
@@ -338,3 +340,13 @@ async def test_what_refuses_a_control_plane_is_told_and_what_passes_is_not(error
     said = account.stored("ManagedCluster", "c")["status"].get("conditions") or []
     assert [each["message"] for each in said if each["type"] == "Ready"] == [str(error)] * told
     assert events.warnings == [("ControlPlaneFailed", str(error))] * told
+
+
+async def test_a_listener_that_the_ccm_puts_back_goes_with_its_cluster_too():
+    account = Account(deleteOptions=[{"resourceType": "SLB", "deleteMode": "retain"}])
+    account.put("ServiceLoadBalancer", "web", spec={"tags": [{"key": CLUSTER_TAG, "value": "c1"}]})
+    account.put("Listener", "web-80-tcp", spec={"loadBalancerId": "web", "vServerGroupId": "gone"})
+    left = await remove_contents(account.cloud, account.stored("ManagedCluster", "c"))
+    assert left == {"listeners": 1}
+    assert ("Listener", "n", "web-80-tcp") not in account.server.objects
+    assert ("ServiceLoadBalancer", "n", "web") in account.server.objects

@@ -5,6 +5,7 @@ A control plane's Services stand beside its ManagedCluster and go with it. Those
 data plane's Pods, for a Service finds Pods of its own namespace only: the load balancer's finalizer takes them away.
 """
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Collection, Mapping
@@ -40,6 +41,9 @@ PORTS: Mapping[str, Mapping[str, int]] = {
 
 MAX_NAME = 63
 """Characters of a Service's name."""
+
+GIVEN_BACK_SECONDS = (0.1, 0.3, 1.0)
+"""Pauses between tries to get an address again."""
 
 FindCluster: TypeAlias = Callable[[str, str], Object | None]
 """The ManagedCluster of a namespace and a name."""
@@ -276,11 +280,13 @@ class ServiceAddresses:
         cluster = self._cluster(who)
         # The address of type LoadBalancer isn't the ClusterIP, so what was dialled before says nothing of it.
         address = before if who.component != LOAD_BALANCER or self._exposure.service_type != "LoadBalancer" else None
-        try:
-            return await self._client.create(SERVICE, first_body(owner, self._exposure, cluster, address), namespace)
-        except Invalid:
-            if address is None:
-                raise
+        # The API server gives an address back a moment after its Service is gone.
+        for pause in GIVEN_BACK_SECONDS if address is not None else ():
+            try:
+                body = first_body(owner, self._exposure, cluster, address)
+                return await self._client.create(SERVICE, body, namespace)
+            except Invalid:
+                await asyncio.sleep(pause)
         # Taken meanwhile, or from a range that the cluster no longer has.
         return await self._client.create(SERVICE, first_body(owner, self._exposure, cluster, None), namespace)
 

@@ -28,8 +28,9 @@ async def remove_contents(cloud: Cloud, cluster: Object) -> dict[str, int]:
     """Delete what belongs to the cluster; how much of each kind is still there."""
     pools, instances = cloud.world.pools_of(cluster), cloud.world.instances_of(cluster)
     groups = groups_of(cloud, cluster)
-    balancers = doomed_balancers(ManagedCluster.model_validate(cluster), balancers_of(cloud, cluster))
-    listeners = _listeners_of(cloud, cluster, groups)
+    own = balancers_of(cloud, cluster)
+    balancers = doomed_balancers(ManagedCluster.model_validate(cluster), own)
+    listeners = _listeners_of(cloud, cluster, groups, own)
     await delete_all(cloud.client, NODE_POOL, pools)
     await delete_all(cloud.client, INSTANCE, instances)
     await _release_nodes(cloud, instances)
@@ -79,11 +80,14 @@ def groups_of(cloud: Cloud, cluster: Object) -> list[Object]:
     return cloud.world.groups_of_cluster(cluster)
 
 
-def _listeners_of(cloud: Cloud, cluster: Object, groups: list[Object]) -> list[Object]:
+def _listeners_of(cloud: Cloud, cluster: Object, groups: list[Object], balancers: list[Object]) -> list[Object]:
+    """Those of its server groups and of its load balancers: the ccm may put one back while it hears of the deletion."""
     names = {group["metadata"]["name"] for group in groups}
     names |= {(group.get("status") or {}).get("vServerGroupId") or "" for group in groups}
     every = cloud.world.listeners.all(cluster["metadata"]["namespace"])
-    return [each for each in every if each["spec"].get("vServerGroupId") in names]
+    found = [each for each in every if each["spec"].get("vServerGroupId") in names]
+    found += [each for balancer in balancers for each in cloud.world.listeners_of(balancer)]
+    return list({each["metadata"]["name"]: each for each in found}.values())
 
 
 def _tags(balancer: Object) -> dict[str, str]:
