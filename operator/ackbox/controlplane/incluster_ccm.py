@@ -9,6 +9,7 @@ from ackbox.controlplane.incluster_manifests import DEPLOYMENT, RECREATE, secret
 from ackbox.controlplane.incluster_pods import Manifest, PodPlan, Volumes, template
 from ackbox.controlplane.incluster_programs import Health, PodProgram
 from ackbox.controlplane.local import SERVICE_ACCOUNT
+from ackbox.kube.refs import owner_reference
 from ackbox.kube.serving import POD_PORT
 from ackbox.kube.settings import POD_DEFAULTS
 from ackbox.resources import MANAGED_CLUSTER, Kind, ManagedCluster
@@ -53,13 +54,7 @@ def account_name(cluster: ManagedCluster) -> str:
 
 def _metadata(cluster: ManagedCluster, name: str) -> Manifest:
     mine = cluster.metadata
-    owner = {
-        "apiVersion": MANAGED_CLUSTER.api_version,
-        "kind": MANAGED_CLUSTER.kind,
-        "name": mine.name,
-        "uid": mine.uid,
-        "controller": True,
-    }
+    owner = {**owner_reference(MANAGED_CLUSTER, mine.name, mine.uid), "controller": True}
     label = {CLUSTER_LABEL: mine.name, labels.PROGRAM_LABEL: CCM}
     return {"name": name, "namespace": mine.namespace, "labels": label, "ownerReferences": [owner]}
 

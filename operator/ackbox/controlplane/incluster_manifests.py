@@ -17,6 +17,7 @@ from ackbox.controlplane.incluster_keys import Keyring
 from ackbox.controlplane.incluster_pods import Manifest, PodPlan, Volumes, digest, template
 from ackbox.controlplane.incluster_programs import DRAIN_SECONDS, ETCD_DATA, PodProgram, Programs, Start
 from ackbox.controlplane.spec import ControlPlaneSpec, EtcdMember, Member
+from ackbox.kube.refs import owner_reference
 from ackbox.resources import MANAGED_CLUSTER, Kind
 from ackbox.resources.base import CLUSTER_LABEL
 from ackbox.runtime.etcd import ETCD_PEER_PORT, ETCD_PORT, ETCD_STOP_SECONDS
@@ -88,13 +89,7 @@ def secret_name(cluster: str) -> str:
 
 def metadata(spec: ControlPlaneSpec, name: str, extra: Mapping[str, str] | None = None) -> Manifest:
     """An object's metadata; it goes with its ManagedCluster."""
-    owner = {
-        "apiVersion": MANAGED_CLUSTER.api_version,
-        "kind": MANAGED_CLUSTER.kind,
-        "name": spec.name,
-        "uid": spec.uid,
-        "controller": True,
-    }
+    owner = {**owner_reference(MANAGED_CLUSTER, spec.name, spec.uid), "controller": True}
     every = {CLUSTER_LABEL: spec.name, labels.CLUSTER_ID_LABEL: spec.cluster_id, **(extra or {})}
     return {"name": name, "namespace": spec.namespace, "labels": every, "ownerReferences": [owner]}
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from ackbox.controlplane.incluster_state import of_a_cluster, owned
+from ackbox.controlplane.incluster_state import of_a_cluster
 from ackbox.controlplane.labels import CLUSTER_ID_LABEL
 from ackbox.kube.client import SECRET, Client, Object
 from ackbox.kube.conditions import merge_difference
 from ackbox.kube.errors import AlreadyExists, Conflict, NotFound
+from ackbox.kube.refs import belongs_to
 from ackbox.resources import Kind
 from ackbox.runtime.errors import RuntimeProblem
 
@@ -41,7 +42,7 @@ class Objects:
             found = await self._client.get(kind, name, namespace)
         except NotFound:
             return None
-        if owned(found, owner):
+        if belongs_to(found, owner):
             return found
         where = f"{kind} {namespace}/{name}"
         if of_a_cluster(found):

@@ -10,11 +10,6 @@ from ackbox.resources import MANAGED_CLUSTER
 PATIENCE = ("ContainerCreating", "PodInitializing")
 
 
-def owned(obj: Object, uid: str) -> bool:
-    """Whether an object belongs to the owner with this uid."""
-    return any(each["uid"] == uid for each in obj["metadata"].get("ownerReferences") or ())
-
-
 def of_a_cluster(obj: Object) -> bool:
     """Whether an object belongs to some ManagedCluster, be it one that is gone."""
     wanted = (MANAGED_CLUSTER.api_version, MANAGED_CLUSTER.kind)

@@ -24,6 +24,16 @@ def cloud_ids(obj: Object) -> list[str]:
     return [f"{namespace}/{own}"] if own else []
 
 
+def owner_reference(kind: Kind, name: str, uid: str) -> Object:
+    """What makes an object go with its owner; its `controller` is set by who needs it."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "name": name, "uid": uid}
+
+
+def belongs_to(obj: Object, uid: str) -> bool:
+    """Whether an object goes with the owner of this uid."""
+    return any(each["uid"] == uid for each in obj["metadata"].get("ownerReferences") or ())
+
+
 def resolve(cache: Cache, namespace: str, reference: str | None) -> Object | None:
     """The object that a reference names, by its name first, else by its cloud id (index `id`)."""
     if not reference:

@@ -18,6 +18,7 @@ from ackbox.ccm.services.model import Wanted, WantedGroup, WantedListener
 from ackbox.ccm.services.names import Owner, parse_name
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import merge_difference
+from ackbox.kube.refs import owner_reference
 from ackbox.resources import LISTENER, SERVER_GROUP, Kind, ServiceLoadBalancer
 from ackbox.resources.base import CLUSTER_LABEL
 from ackbox.resources.servergroup import BackendServer
@@ -101,12 +102,7 @@ def metadata_of(name: str, load_balancer: ServiceLoadBalancer, facts: ClusterFac
         "name": name,
         "labels": {CLUSTER_LABEL: facts.name},
         "ownerReferences": [
-            {
-                "apiVersion": load_balancer.KIND.api_version,
-                "kind": load_balancer.KIND.kind,
-                "name": load_balancer.metadata.name,
-                "uid": load_balancer.metadata.uid,
-            }
+            owner_reference(load_balancer.KIND, load_balancer.metadata.name, load_balancer.metadata.uid)
         ],
     }
 

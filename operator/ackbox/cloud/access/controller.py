@@ -25,6 +25,7 @@ from ackbox.kube.client import SECRET, Client, Object
 from ackbox.kube.conditions import State, patch_status, progressing, ready, stalled
 from ackbox.kube.connection import Connection
 from ackbox.kube.errors import NotFound
+from ackbox.kube.refs import belongs_to, owner_reference
 from ackbox.resources import CLUSTER_USER, ClusterUser, ManagedCluster
 from ackbox.resources.base import CLUSTER_LABEL, RESOURCE_FINALIZER
 from ackbox.runtime.certificates import KeyPair
@@ -145,7 +146,7 @@ class ClusterUsers(Controller):
         except NotFound:
             await client.create(SECRET, _secret(obj, cluster, name, issuer.kubeconfig(given)), namespace)
             return None
-        if not _owned(secret, user.metadata.uid):
+        if not belongs_to(secret, user.metadata.uid):
             message = (
                 f"Secret {name} is there and not of this ClusterUser; delete it, or give the ClusterUser another name"
             )
@@ -194,17 +195,8 @@ def _endpoint(cluster: Object | None) -> object:
     return ((cluster or {}).get("status") or {}).get("endpoint")
 
 
-def _owned(secret: Object, uid: str) -> bool:
-    return any(owner["uid"] == uid for owner in secret["metadata"].get("ownerReferences") or ())
-
-
 def _secret(user: Object, cluster: ManagedCluster, name: str, text: str) -> Object:
-    owner = {
-        "apiVersion": CLUSTER_USER.api_version,
-        "kind": CLUSTER_USER.kind,
-        "name": user["metadata"]["name"],
-        "uid": user["metadata"]["uid"],
-    }
+    owner = owner_reference(CLUSTER_USER, user["metadata"]["name"], user["metadata"]["uid"])
     return {
         "metadata": {"name": name, "labels": {CLUSTER_LABEL: cluster.metadata.name}, "ownerReferences": [owner]},
         "type": "Opaque",

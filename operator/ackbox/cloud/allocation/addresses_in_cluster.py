@@ -20,6 +20,7 @@ from ackbox.controlplane.kwok import KUBELET_PORT
 from ackbox.kube.client import SERVICE, Client, Object
 from ackbox.kube.conditions import merge_difference
 from ackbox.kube.errors import Invalid, NotFound
+from ackbox.kube.refs import owner_reference
 from ackbox.resources import MANAGED_CLUSTER, SERVICE_LOAD_BALANCER
 from ackbox.resources.balancer_service import ADDRESS_OF, PLACEHOLDER
 from ackbox.resources.base import CLUSTER_LABEL
@@ -173,8 +174,8 @@ def mending(found: Object, owner: str, exposure: Exposure, cluster: Object | Non
 
 
 def _reference(cluster: Object) -> Object:
-    reference = {"apiVersion": MANAGED_CLUSTER.api_version, "kind": MANAGED_CLUSTER.kind, "controller": True}
-    return reference | {key: cluster["metadata"][key] for key in ("name", "uid")}
+    metadata = cluster["metadata"]
+    return {**owner_reference(MANAGED_CLUSTER, metadata["name"], metadata["uid"]), "controller": True}
 
 
 def owner_of(obj: Object) -> str | None:

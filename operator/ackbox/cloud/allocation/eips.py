@@ -13,6 +13,7 @@ from ackbox.cloud.allocation.loopback import AddressBook
 from ackbox.kube.cache import Cache
 from ackbox.kube.client import Client, Object
 from ackbox.kube.errors import AlreadyExists, NotFound
+from ackbox.kube.refs import belongs_to
 from ackbox.resources import ELASTIC_IP_ADDRESS, ElasticIPAddress
 
 CONFIG_MAP_NAME = "elastic-addresses"
@@ -64,8 +65,8 @@ async def give_up(client: Client, cache: Cache, owner: Object, name: str) -> Non
     """Release what `ensure` allocated, once it is unbound; a user's own of that name stays."""
     namespace = owner["metadata"]["namespace"]
     found = cache.get(namespace, name)
-    metadata = found["metadata"] if found else {}
-    made = any(each["uid"] == owner["metadata"]["uid"] for each in metadata.get("ownerReferences") or ())
-    if made and not metadata.get("deletionTimestamp"):
+    if found is None or not belongs_to(found, owner["metadata"]["uid"]):
+        return
+    if not found["metadata"].get("deletionTimestamp"):
         with contextlib.suppress(NotFound):
-            await client.delete(ELASTIC_IP_ADDRESS, name, namespace, uid=metadata["uid"])
+            await client.delete(ELASTIC_IP_ADDRESS, name, namespace, uid=found["metadata"]["uid"])

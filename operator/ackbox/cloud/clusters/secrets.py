@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ackbox.kube.client import SECRET, Client, Object
 from ackbox.kube.conditions import merge_difference
 from ackbox.kube.errors import AlreadyExists, NotFound
+from ackbox.kube.refs import owner_reference
 from ackbox.resources import MANAGED_CLUSTER
 from ackbox.resources.base import CLUSTER_LABEL
 from ackbox.runtime.certificates import new_authority, new_private_key
@@ -118,12 +119,7 @@ def _keys(secret: Object) -> ClusterKeys:
 
 def _secret(cluster: Object, name: str, values: dict[str, str]) -> Object:
     metadata = cluster["metadata"]
-    owner = {
-        "apiVersion": MANAGED_CLUSTER.api_version,
-        "kind": MANAGED_CLUSTER.kind,
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
+    owner = owner_reference(MANAGED_CLUSTER, metadata["name"], metadata["uid"])
     return {
         "metadata": {"name": name, "labels": {CLUSTER_LABEL: metadata["name"]}, "ownerReferences": [owner]},
         "type": "Opaque",

@@ -23,7 +23,7 @@ from ackbox.kube.cache import Key
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import conditions, progressing
 from ackbox.kube.errors import AlreadyExists
-from ackbox.kube.refs import resolve
+from ackbox.kube.refs import owner_reference, resolve
 from ackbox.resources import ROUTE_TABLE, VPC, ElasticIPAddress, ManagedCluster
 from ackbox.resources.base import RESOURCE_FINALIZER
 
@@ -134,7 +134,7 @@ class Vpcs(Controller):
         metadata = vpc["metadata"]
         if self.cloud.world.route_tables.get(metadata["namespace"], metadata["name"]) is not None:
             return
-        owner = {"apiVersion": VPC.api_version, "kind": VPC.kind, "name": metadata["name"], "uid": metadata["uid"]}
+        owner = owner_reference(VPC, metadata["name"], metadata["uid"])
         body = {
             "metadata": {"name": metadata["name"], "ownerReferences": [owner]},
             "spec": {"vpcId": metadata["name"]},
