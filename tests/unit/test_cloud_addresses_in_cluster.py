@@ -10,7 +10,7 @@ import pytest
 from ackbox.cloud.allocation.addresses_in_cluster import ServiceAddresses, labels, service_name, service_namespace
 from ackbox.cloud.allocation.exposure import Exposure, exposure_from
 from ackbox.cloud.allocation.listener_ports import FIRST, LAST, ListenerPorts, candidates
-from ackbox.cloud.allocation.loopback import AddressesExhausted, load_balancer_owner
+from ackbox.cloud.allocation.loopback import AddressesExhausted
 from ackbox.cloud.loadbalancers.services import BalancerServices
 from ackbox.cloud.reconciling import Cloud
 from ackbox.cloud.world import World
@@ -19,11 +19,11 @@ from ackbox.kube.client import SERVICE
 from ackbox.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from ackbox.kube.queue import Retry
 from ackbox.resources import LISTENER, SERVICE_LOAD_BALANCER
-from ackbox.resources.balancer_service import PLACEHOLDER, service_ports, target_ports
+from ackbox.resources.balancer_service import PLACEHOLDER, owner_name, service_ports, target_ports
 from ackbox.runtime.loopback import AddressUse
 
 API_SERVER, ETCD, KUBELET = "apiserver/team-a/demo/apiserver1", "etcd/team-a/demo/etcd1", "kubelet/team-a/demo/kwok"
-BALANCER = load_balancer_owner("team-a", "web")
+BALANCER = owner_name("team-a", "web")
 USE = AddressUse.API_SERVER
 CLUSTER = {"metadata": {"name": "demo", "namespace": "team-a", "uid": "c-1"}}
 
@@ -217,9 +217,9 @@ async def test_a_load_balancers_service_stands_beside_the_data_plane_and_has_no_
 
 
 def test_names_are_told_apart_and_fit():
-    alike = {service_name(load_balancer_owner("a-b", "c")), service_name(load_balancer_owner("a", "b-c"))}
+    alike = {service_name(owner_name("a-b", "c")), service_name(owner_name("a", "b-c"))}
     assert len(alike) == 2
-    long = [service_name(load_balancer_owner("n" * 63, f"{'x' * 240}{end}")) for end in "ab"]
+    long = [service_name(owner_name("n" * 63, f"{'x' * 240}{end}")) for end in "ab"]
     assert len(set(long)) == 2
     assert all(len(name) <= 63 for name in long)
 
@@ -269,7 +269,7 @@ def test_a_type_that_services_do_not_have_is_refused():
 
 
 async def test_every_load_balancer_has_a_number_of_its_own_and_keeps_it(server):
-    numbers = [await pool(server).number(load_balancer_owner("n", name)) for name in "abcab"]
+    numbers = [await pool(server).number(owner_name("n", name)) for name in "abcab"]
     assert len(set(numbers)) == 3
     assert numbers[:2] == numbers[3:]
 
@@ -355,7 +355,7 @@ class Rig:
         self.put(self.world.listeners, LISTENER, f"a-{port}-{transport}", spec=spec)
 
     async def settle(self):
-        owner = load_balancer_owner("n", "a")
+        owner = owner_name("n", "a")
         await self.cloud.addresses.reserve(owner, AddressUse.LOAD_BALANCER)
         self.services.upsert(copy.deepcopy(self.server.service(owner)))
         await self.controller.reconcile(("n", "a"))
@@ -419,7 +419,7 @@ async def test_a_load_balancer_whose_finalizer_was_taken_off_leaves_no_service(r
     await rig.settle()
     rig.world.load_balancers.remove(rig.world.load_balancers.get("n", "a"))
     await rig.controller.reconcile(("n", "a"))
-    assert rig.server.service(load_balancer_owner("n", "a")) is None
+    assert rig.server.service(owner_name("n", "a")) is None
 
 
 async def test_the_ports_of_one_that_went_while_nobody_looked_are_free_again(rig):

@@ -73,9 +73,8 @@ async def run(settings: Settings) -> None:
             running.append(Agents(cloud, options))
         ready = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            if settings.in_cluster:
-                group.create_task(serve_in_pod(of_registry(REGISTRY), ready.is_set))
             if services is not None:
+                group.create_task(serve_in_pod(of_registry(REGISTRY), ready.is_set))
                 listed = asyncio.Event()
                 group.create_task(watch(client, [services], listed, SYSTEM_NAMESPACE))
                 await listed.wait()

@@ -57,16 +57,15 @@ async def watch(client: Client, caches: Sequence[Cache], ready: asyncio.Event, n
 
 
 async def _list(client: Client, cache: Cache, namespace: str | None) -> None:
-    for _ in range(BUSY_TRIES):
+    for left in reversed(range(BUSY_TRIES + 1)):
         try:
             cache.replace(*await client.list(cache.kind, namespace))
             return
         except Unavailable as error:
             # As while a kind's definition is being replaced.
-            if error.status != 429:
+            if error.status != 429 or not left:
                 raise
             await asyncio.sleep(BUSY_SECONDS)
-    cache.replace(*await client.list(cache.kind, namespace))
 
 
 async def _operate(registry: kopf.OperatorRegistry, namespace: str | None) -> None:

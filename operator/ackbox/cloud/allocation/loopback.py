@@ -6,7 +6,6 @@ from typing import Protocol
 
 from ackbox.cloud.allocation.claims import Claims
 from ackbox.kube.client import Client
-from ackbox.resources.balancer_service import owner_name
 from ackbox.runtime.loopback import RESERVATIONS, AddressUse, candidates
 
 CONFIG_MAP_NAME = RESERVATIONS
@@ -42,11 +41,6 @@ class AddressPool(Protocol):
             AddressesExhausted: there is none left.
         """
         ...
-
-
-def load_balancer_owner(namespace: str, name: str) -> str:
-    """How the address of a load balancer is reserved."""
-    return owner_name(namespace, name)
 
 
 class AddressBook(Claims[IPv4Address]):

@@ -17,7 +17,7 @@ from ackbox.controlplane.incluster_ccm import CCM, objects
 from ackbox.controlplane.incluster_objects import Objects
 from ackbox.controlplane.incluster_state import rolled_out, troubles
 from ackbox.controlplane.labels import CLUSTER_ID_LABEL, PROGRAM_LABEL
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import POD, Object
 from ackbox.kube.errors import PASSING, ApiError, Forbidden
 from ackbox.resources import MANAGED_CLUSTER, ManagedCluster
@@ -87,7 +87,7 @@ class Agents(Controller):
 
     def _on_cluster(self, old: Object | None, new: Object | None) -> None:
         if new is not None and (spec_changed(old, new) or wanted(old) != wanted(new)):
-            self.queue.add((new["metadata"]["namespace"], new["metadata"]["name"]))
+            self.queue.add(key_of(new))
 
 
 def wanted(obj: Object | None) -> bool:

@@ -26,7 +26,7 @@ from ackbox.cloud.reconciling import (
     spec_changed,
 )
 from ackbox.cloud.world import label
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, ready
 from ackbox.kube.errors import PASSING, ApiError
@@ -217,7 +217,7 @@ class Clusters(Controller):
     def _on_cluster(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
             self._checked.pop(new["metadata"]["uid"], None)
-            self.queue.add(_key(new))
+            self.queue.add(key_of(new))
         if new is None and old is not None:
             self._add_waiting(old["metadata"]["namespace"])
 
@@ -233,7 +233,7 @@ class Clusters(Controller):
     def _add_waiting(self, namespace: str) -> None:
         for obj in self.cloud.world.clusters.all(namespace):
             if not is_ready(obj):
-                self.queue.add(_key(obj))
+                self.queue.add(key_of(obj))
 
     def _on_pool(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -241,7 +241,7 @@ class Clusters(Controller):
             return
         found = self.cloud.world.cluster(obj["metadata"]["namespace"], obj["spec"]["clusterId"])
         if found is not None:
-            self.queue.add(_key(found), after=GATHER if not deleting(found) else 0)
+            self.queue.add(key_of(found), after=GATHER if not deleting(found) else 0)
 
     def _on_instance(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -260,11 +260,7 @@ class Clusters(Controller):
         if new is None and old is not None:
             for each in self.cloud.world.clusters.all(old["metadata"]["namespace"]):
                 if deleting(each):
-                    self.queue.add(_key(each), after=GATHER)
-
-
-def _key(obj: Object) -> Key:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+                    self.queue.add(key_of(each), after=GATHER)
 
 
 def _is_master(obj: Object) -> bool:

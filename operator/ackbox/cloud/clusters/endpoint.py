@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ackbox.cloud.allocation import eips, ids
 from ackbox.cloud.allocation.ledger import find_subnet, subnets, without_allocations
-from ackbox.cloud.allocation.loopback import load_balancer_owner
 from ackbox.cloud.clusters.members import highly_available
 from ackbox.cloud.clusters.tags import CLUSTER_TAG
 from ackbox.cloud.reconciling import Cloud, condition, deleting, is_ready
@@ -17,6 +16,7 @@ from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, merge_difference, progressing, stalled
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, ManagedCluster, Vpc
+from ackbox.resources.balancer_service import owner_name
 from ackbox.resources.base import CLUSTER_LABEL
 from ackbox.resources.listener import listener_name
 from ackbox.resources.managedcluster import ControlPlaneMember
@@ -192,7 +192,7 @@ class Endpoints:
             said = condition(found, "Ready")
             message = f"load balancer {name_of(cluster)} of the API server: {said.get('message') or 'no address yet'}"
             return progressing(said.get("reason") or "WaitingForLoadBalancer", message)
-        host = await self._cloud.addresses.reserve(load_balancer_owner(*key), AddressUse.LOAD_BALANCER)
+        host = await self._cloud.addresses.reserve(owner_name(*key), AddressUse.LOAD_BALANCER)
         public = await self._expose(obj, cluster, found)
         return Endpoint(status["loadBalancerId"], host, status["address"], public)
 

@@ -5,7 +5,7 @@ from ackbox.cloud.allocation.account import account_problem, create_load_balance
 from ackbox.cloud.allocation.addresses import integers
 from ackbox.cloud.allocation.eips import ElasticAddresses
 from ackbox.cloud.allocation.ledger import Draft, without_allocations
-from ackbox.cloud.allocation.loopback import AddressesExhausted, load_balancer_owner
+from ackbox.cloud.allocation.loopback import AddressesExhausted
 from ackbox.cloud.allocation.quota import loosened
 from ackbox.cloud.loadbalancers.attributes import SETTLED, crowding, shown
 from ackbox.cloud.loadbalancers.elastic import ElasticBinding
@@ -21,13 +21,13 @@ from ackbox.cloud.reconciling import (
     remove_finalizers,
     spec_changed,
 )
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing
 from ackbox.kube.refs import resolve
 from ackbox.resources import LISTENER, SERVER_GROUP, SERVICE_LOAD_BALANCER, ServiceLoadBalancer, Vpc
 from ackbox.resources.account import ACCOUNT_NAME
-from ackbox.resources.balancer_service import balancer_of
+from ackbox.resources.balancer_service import balancer_of, owner_name
 from ackbox.resources.base import RESOURCE_FINALIZER
 from ackbox.resources.loadbalancer import LoadBalancerPhase, LoadBalancerType
 from ackbox.resources.network import Allocation
@@ -89,7 +89,7 @@ class LoadBalancers(Controller):
         if isinstance(where, State):
             return where
         try:
-            owner, use = load_balancer_owner(*balancer.key), AddressUse.LOAD_BALANCER
+            owner, use = owner_name(*balancer.key), AddressUse.LOAD_BALANCER
             reachable = await self.cloud.addresses.reserve(owner, use, balancer.status.reachable)
             number = await self.cloud.addresses.number(owner)
         except AddressesExhausted as error:
@@ -159,13 +159,13 @@ class LoadBalancers(Controller):
             if self._reserved(key, name):
                 await self.cloud.ledgers.update(key, lambda draft: draft.free(owned(name, draft.entries)))
         await self._elastic.release(ServiceLoadBalancer.model_validate(obj))
-        await self.cloud.addresses.release(load_balancer_owner(namespace, name))
+        await self.cloud.addresses.release(owner_name(namespace, name))
         await self.cloud.quotas.leave(obj)
         await remove_finalizers(self.cloud.client, SERVICE_LOAD_BALANCER, obj, RESOURCE_FINALIZER)
 
     def _on_balancer(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
-            self.queue.add(_key(new))
+            self.queue.add(key_of(new))
         if old is not None and (new is None or _eips(old) != _eips(new)):
             self._add_waiting(old["metadata"]["namespace"])
 
@@ -176,7 +176,7 @@ class LoadBalancers(Controller):
             return
         found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
         if found is not None:
-            self.queue.add(_key(found), after=0 if deleting(found) else GATHER)
+            self.queue.add(key_of(found), after=0 if deleting(found) else GATHER)
 
     def _on_service(self, old: Object | None, new: Object | None) -> None:
         """A Service came, went, or got an address."""
@@ -197,17 +197,13 @@ class LoadBalancers(Controller):
     def _add_waiting(self, namespace: str) -> None:
         for obj in self.cloud.world.load_balancers.all(namespace):
             if condition(obj, "Ready").get("reason") != SETTLED:
-                self.queue.add(_key(obj), after=GATHER)
+                self.queue.add(key_of(obj), after=GATHER)
 
 
 def kind_of(obj: Object) -> str:
     """Whether a stored object is a CLB, an NLB or an ALB."""
     kind: str = (obj.get("spec") or {}).get("loadBalancerType", LoadBalancerType.CLB.value)
     return kind
-
-
-def _key(obj: Object) -> Key:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 def _eips(obj: Object) -> list[Object]:

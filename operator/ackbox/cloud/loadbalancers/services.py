@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 
 from ackbox.cloud.allocation.addresses_in_cluster import service_name
 from ackbox.cloud.allocation.listener_ports import COUNT, ListenerPorts
-from ackbox.cloud.allocation.loopback import load_balancer_owner
 from ackbox.cloud.reconciling import Cloud, Controller, deleting, paused
-from ackbox.kube.cache import Cache, Key
+from ackbox.kube.cache import Cache, Key, key_of
 from ackbox.kube.client import SERVICE, Object
 from ackbox.kube.queue import Retry
 from ackbox.kube.refs import resolve
 from ackbox.resources import SERVICE_LOAD_BALANCER, Listener
-from ackbox.resources.balancer_service import MAX_PORTS, Door, balancer_of, service_ports, target_ports
+from ackbox.resources.balancer_service import MAX_PORTS, Door, balancer_of, owner_name, service_ports, target_ports
 from ackbox.runtime.manifests import SYSTEM_NAMESPACE
 
 EXHAUSTED_RETRY = 30.0
@@ -54,10 +53,10 @@ class BalancerServices(Controller):
         balancer = self.cloud.world.load_balancers.get(*key)
         if balancer is None:
             # Its finalizer has seen to the Service, unless somebody else took that off.
-            await self.cloud.addresses.release(load_balancer_owner(*key))
+            await self.cloud.addresses.release(owner_name(*key))
             await self._ports.release_others(key, ())
             return
-        service = self._services.get(SYSTEM_NAMESPACE, service_name(load_balancer_owner(*key)))
+        service = self._services.get(SYSTEM_NAMESPACE, service_name(owner_name(*key)))
         if service is None or deleting(service) or paused(balancer):
             return  # The load balancer's own controller makes the Service, and we hear of it.
         asked = [Listener.model_validate(each) for each in self.cloud.world.listeners_of(balancer)]
@@ -92,12 +91,12 @@ class BalancerServices(Controller):
             return
         found = resolve(self.cloud.world.load_balancers, obj["metadata"]["namespace"], obj["spec"]["loadBalancerId"])
         if found is not None:
-            self.queue.add((found["metadata"]["namespace"], found["metadata"]["name"]))
+            self.queue.add(key_of(found))
 
     def _on_balancer(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
         if obj is not None and (old is None or new is None or _identity(old) != _identity(new)):
-            self.queue.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
+            self.queue.add(key_of(obj))
 
 
 def _asked(listener: Object) -> tuple[object, ...]:

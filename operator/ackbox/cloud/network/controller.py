@@ -19,7 +19,7 @@ from ackbox.cloud.reconciling import (
     remove_finalizers,
     spec_changed,
 )
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import conditions, progressing
 from ackbox.kube.errors import AlreadyExists
@@ -150,15 +150,15 @@ class Vpcs(Controller):
             return
         for vpc in self.cloud.world.vpcs.all(obj["metadata"]["namespace"]):
             if not _has_id(vpc):
-                self.queue.add((vpc["metadata"]["namespace"], vpc["metadata"]["name"]))
+                self.queue.add(key_of(vpc))
 
     def _on_vpc(self, old: Object | None, new: Object | None) -> None:
         if new is not None and (deleting(new) or spec_changed(old, new)):
-            self.queue.add(_key(new))
+            self.queue.add(key_of(new))
 
     def _on_route_table(self, old: Object | None, new: Object | None) -> None:
         if new is None and old is not None:
-            self.queue.add(_key(old))
+            self.queue.add(key_of(old))
 
     def _on_cluster(self, old: Object | None, new: Object | None) -> None:
         """A cluster came, got its place, asks for something else of the VPC, or went."""
@@ -167,7 +167,7 @@ class Vpcs(Controller):
             return
         found = resolve(self.cloud.world.vpcs, obj["metadata"]["namespace"], obj["spec"].get("vpcId"))
         if found is not None:
-            self.queue.add(_key(found))
+            self.queue.add(key_of(found))
 
     def _on_address(self, old: Object | None, new: Object | None) -> None:
         """An elastic IP address that the cloud allocated for a NAT gateway came, changed or went."""
@@ -175,10 +175,6 @@ class Vpcs(Controller):
         for reference in (obj or {}).get("metadata", {}).get("ownerReferences") or ():
             if obj is not None and reference["kind"] == VPC.kind:
                 self.queue.add((obj["metadata"]["namespace"], reference["name"]))
-
-
-def _key(obj: Object) -> Key:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 def _cluster_id(obj: Object | None) -> object:

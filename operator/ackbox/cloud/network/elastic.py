@@ -16,7 +16,7 @@ from ackbox.cloud.reconciling import (
     remove_finalizers,
     spec_changed,
 )
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import progressing, ready
 from ackbox.resources import ELASTIC_IP_ADDRESS
@@ -100,7 +100,7 @@ class ElasticIPAddresses(Controller):
 
     def _on_address(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
-            self.queue.add(_key(new))
+            self.queue.add(key_of(new))
         if new is None and old is not None:
             self._add_waiting(old["metadata"]["namespace"])
 
@@ -112,7 +112,7 @@ class ElasticIPAddresses(Controller):
         named = before.keys() | after.keys()
         for each in self.cloud.world.elastic_ip_addresses.all(obj["metadata"]["namespace"]):
             if ids.elastic_ip_address_id(each["metadata"]["uid"]) in named:
-                self.queue.add(_key(each), after=GATHER)
+                self.queue.add(key_of(each), after=GATHER)
 
     def _on_shared(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -122,7 +122,7 @@ class ElasticIPAddresses(Controller):
     def _add_waiting(self, namespace: str) -> None:
         for obj in self.cloud.world.elastic_ip_addresses.all(namespace):
             if not is_ready(obj):
-                self.queue.add(_key(obj), after=GATHER)
+                self.queue.add(key_of(obj), after=GATHER)
 
 
 def _uses(obj: Object | None) -> dict[str, str]:
@@ -139,7 +139,3 @@ def _uses(obj: Object | None) -> dict[str, str]:
 def _address(obj: Object) -> str | None:
     found: str | None = (obj.get("status") or {}).get("ipAddress")
     return found
-
-
-def _key(obj: Object) -> Key:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]

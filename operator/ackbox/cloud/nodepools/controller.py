@@ -24,7 +24,7 @@ from ackbox.cloud.reconciling import (
     spec_changed,
 )
 from ackbox.cloud.world import BY_POOL, label
-from ackbox.kube.cache import Key
+from ackbox.kube.cache import Key, key_of
 from ackbox.kube.client import Object
 from ackbox.kube.conditions import State, progressing, stalled
 from ackbox.kube.errors import AlreadyExists
@@ -176,11 +176,11 @@ class NodePools(Controller):
 
     def _on_pool(self, old: Object | None, new: Object | None) -> None:
         if new is not None and spec_changed(old, new):
-            self.queue.add(_key(new))
+            self.queue.add(key_of(new))
         if new is None and old is not None:
             for obj in self.cloud.world.node_pools.all(old["metadata"]["namespace"]):
                 if not is_ready(obj):
-                    self.queue.add(_key(obj), after=GATHER)
+                    self.queue.add(key_of(obj), after=GATHER)
 
     def _on_instance(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -201,7 +201,7 @@ class NodePools(Controller):
         if obj is None or not (spec_changed(old, new) or _endpoint(old) != _endpoint(new)):
             return
         for pool in self.cloud.world.pools_of(obj):
-            self.queue.add(_key(pool))
+            self.queue.add(key_of(pool))
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if loosened(old, new):
@@ -212,11 +212,7 @@ class NodePools(Controller):
         obj = new or old
         for pool in self.cloud.world.node_pools.all(obj["metadata"]["namespace"]) if obj else ():
             if not is_ready(pool):
-                self.queue.add(_key(pool), after=GATHER)
-
-
-def _key(obj: Object) -> Key:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+                self.queue.add(key_of(pool), after=GATHER)
 
 
 def _endpoint(obj: Object | None) -> object:
